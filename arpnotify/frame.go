@@ -1,0 +1,91 @@
+package arpnotify
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/mdlayher/arp"
+	"github.com/mdlayher/ethernet"
+	"github.com/mdlayher/ndp"
+)
+
+// allNodes is the link-local all-nodes multicast address, to which RFC 4861 section 7.2.6 has unsolicited
+// advertisements sent, and allNodesMAC its Ethernet address (RFC 2464 section 7).
+var (
+	allNodes    = netip.MustParseAddr("ff02::1")
+	allNodesMAC = net.HardwareAddr{0x33, 0x33, 0, 0, 0, 1}
+)
+
+// parts is how many frames one announcement of addr has.
+func parts(addr netip.Addr) int {
+	if addr.Is4() {
+		return 2
+	}
+	return 1
+}
+
+// frame makes the given part of the announcement of addr, as a complete Ethernet frame without its check sequence.
+func frame(addr netip.Addr, part int, from face) ([]byte, error) {
+	switch {
+	case addr.Is6():
+		return advertisement(addr, from)
+	case part == 0:
+		return arpFrame(arp.OperationRequest, addr, from.mac, make(net.HardwareAddr, len(from.mac)))
+	default:
+		return arpFrame(arp.OperationReply, addr, from.mac, from.mac)
+	}
+}
+
+// arpFrame makes a gratuitous ARP: sender and target are both addr. A request leaves the target's hardware address
+// zero (RFC 5227 sections 1.1 and 2.3). A reply names the sender's (RFC 5944 section 4.6); Linux takes a reply for gratuitous
+// only then, and only a gratuitous one changes an entry younger than a second (arp_is_garp in net/ipv4/arp.c).
+func arpFrame(op arp.Operation, addr netip.Addr, mac, target net.HardwareAddr) ([]byte, error) {
+	p, err := arp.NewPacket(op, mac, addr, target, addr)
+	if err != nil {
+		return nil, fmt.Errorf("make ARP packet: %w", err)
+	}
+	payload, err := p.MarshalBinary()
+	if err != nil {
+		return nil, fmt.Errorf("make ARP packet: %w", err)
+	}
+	// Frame pads to the 60 bytes that Ethernet asks for.
+	f := ethernet.Frame{Destination: ethernet.Broadcast, Source: mac, EtherType: ethernet.EtherTypeARP, Payload: payload}
+	return f.MarshalBinary()
+}
+
+// advertisement makes an unsolicited neighbour advertisement for addr. Override is what makes neighbours replace the
+// entry they have; Router must say what the kernel's own advertisements say, or hosts drop this one from their default
+// routers (RFC 4861 section 7.2.5).
+func advertisement(addr netip.Addr, from face) ([]byte, error) {
+	icmp, err := ndp.MarshalMessageChecksum(&ndp.NeighborAdvertisement{
+		Router:        from.router,
+		Override:      true,
+		TargetAddress: addr,
+		Options:       []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: from.mac}},
+	}, addr, allNodes)
+	if err != nil {
+		return nil, fmt.Errorf("make neighbour advertisement: %w", err)
+	}
+	f := ethernet.Frame{
+		Destination: allNodesMAC,
+		Source:      from.mac,
+		EtherType:   ethernet.EtherTypeIPv6,
+		Payload:     append(ipv6Header(addr, allNodes, len(icmp)), icmp...),
+	}
+	return f.MarshalBinary()
+}
+
+// ipv6Header is the header of RFC 8200 section 3 for an ICMPv6 message of n bytes, with the hop limit of 255 that RFC 4861
+// section 7.1.2 demands.
+func ipv6Header(from, to netip.Addr, n int) []byte {
+	const version6, icmpv6, hopLimit = 6 << 4, 58, 255
+	b := make([]byte, 40, 40+n)
+	b[0] = version6
+	binary.BigEndian.PutUint16(b[4:], uint16(n))
+	b[6], b[7] = icmpv6, hopLimit
+	copy(b[8:], from.AsSlice())
+	copy(b[24:], to.AsSlice())
+	return b
+}

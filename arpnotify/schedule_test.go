@@ -1,0 +1,549 @@
+package arpnotify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestScheduleOfOneAddress(t *testing.T) {
+	inBubble(t, Config{Settle: 4600 * time.Millisecond}, func(t *testing.T, r *rig) {
+		for _, addr := range []netip.Addr{vip4, vip6} {
+			if err := r.Announce("eth0", addr, yes); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(time.Hour)
+		shots := r.lan.take()
+		const want = "0s 100ms 300ms 1s 2s 4s 4.6s "
+		for _, x := range []struct {
+			addr netip.Addr
+			kind string
+		}{{vip4, "request"}, {vip4, "reply"}, {vip6, "advert"}} {
+			if got := times(shots, x.addr, x.kind); got != want {
+				t.Errorf("%s %s at %s, want %s", x.addr, x.kind, got, want)
+			}
+		}
+		if got, want := r.Counters(), (Counters{SentIPv4: 14, SentIPv6: 7}); got != want {
+			t.Errorf("counters %+v, want %+v", got, want)
+		}
+	})
+}
+
+func TestFirstAnnouncementWaitsForNoScheduler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(Config{}) // Run is not called
+		if err := r.Announce("eth0", vip4, yes); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(kinds(r.lan.take())); got != "[request reply]" {
+			t.Errorf("sent %s by the time Announce returned", got)
+		}
+	})
+}
+
+func kinds(shots []shot) (k []string) {
+	for _, s := range shots {
+		k = append(k, s.kind)
+	}
+	return k
+}
+
+func TestSettleTakesItsPlaceInTheOrder(t *testing.T) {
+	inBubble(t, Config{Settle: 1500 * time.Millisecond}, func(t *testing.T, r *rig) {
+		_ = r.Announce("eth0", vip6, yes)
+		pass(time.Minute)
+		if got, want := times(r.lan.take(), vip6, "advert"), "0s 100ms 300ms 1s 1.5s 2s 4s "; got != want {
+			t.Errorf("at %s, want %s", got, want)
+		}
+	})
+}
+
+func TestAnnounceAgainChangesOnlyWhoIsAsked(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, r *rig) {
+		_ = r.Announce("eth0", vip6, yes)
+		pass(500 * time.Millisecond)
+		_ = r.Announce("eth0", vip6, yes)
+		_ = r.Announce("eth0", vip6.WithZone("eth0"), yes) // the same address
+		pass(time.Second)
+		if got, want := times(r.lan.take(), vip6, "advert"), "0s 100ms 300ms 1s "; got != want {
+			t.Errorf("at %s, want %s", got, want)
+		}
+		_ = r.Announce("eth0", vip6, no)
+		pass(time.Hour)
+		if got := r.lan.take(); len(got) != 0 {
+			t.Errorf("sent %v although the later check says no", got)
+		}
+	})
+}
+
+func TestMappedAddressIsItsIPv4Address(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, r *rig) {
+		_ = r.Announce("eth0", netip.AddrFrom16(vip4.As16()), yes)
+		r.Stop("eth0", vip4)
+		if s := r.lan.take(); len(s) != 2 || s[0].addr != vip4 || s[0].kind != "request" {
+			t.Errorf("sent %v", s)
+		}
+		pass(time.Hour)
+		if s := r.lan.take(); len(s) != 0 {
+			t.Errorf("sent %v after Stop", s)
+		}
+	})
+}
+
+func TestStopEndsIt(t *testing.T) {
+	inBubble(t, Config{Refresh: time.Minute}, func(t *testing.T, r *rig) {
+		_ = r.Announce("eth0", vip4, yes)
+		_ = r.Announce("eth1", vip4, yes)
+		pass(50 * time.Millisecond)
+		r.Stop("eth0", vip4)
+		r.Stop("eth0", vip4)
+		r.Stop("eth9", vip4)
+		r.lan.take()
+		pass(time.Hour)
+		for _, s := range r.lan.take() {
+			if s.link == "eth0" {
+				t.Fatalf("sent %+v after Stop", s)
+			}
+		}
+		_ = r.Announce("eth0", vip4, yes)
+		pass(5 * time.Second)
+		if got, want := times(onLink(r.lan.take(), "eth0"), vip4, "request"), "0s 100ms 300ms 1s 2s 4s "; !strings.HasPrefix(got, want) {
+			t.Errorf("announced again at %s, want %s", got, want)
+		}
+	})
+}
+
+func onLink(shots []shot, link string) (s []shot) {
+	for _, x := range shots {
+		if x.link == link {
+			s = append(s, x)
+		}
+	}
+	return s
+}
+
+func TestNotAllowedIsNotSent(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, r *rig) {
+		asked, allow := 0, false
+		_ = r.Announce("eth0", vip4, func() bool { asked++; return allow })
+		pass(200 * time.Millisecond)
+		if s := r.lan.take(); len(s) != 0 || asked != 4 {
+			t.Errorf("sent %v, asked %d times, want 4", s, asked)
+		}
+		if got, want := r.Counters(), (Counters{Withheld: 4}); got != want {
+			t.Errorf("counters %+v, want %+v", got, want)
+		}
+		r.mu.Lock()
+		allow = true
+		r.mu.Unlock()
+		pass(time.Hour)
+		if s := r.lan.take(); len(s) != 8 || asked != 12 {
+			t.Errorf("sent %d frames, asked %d times, want 8 and 12", len(s), asked)
+		}
+	})
+}
+
+// The question comes immediately before its frame, not once for a batch.
+func TestAskedBeforeEachFrame(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, r *rig) {
+		var dialogue []string
+		r.lan.set(func(l *lan) { l.onSend = func(s shot) { dialogue = append(dialogue, s.kind) } })
+		_ = r.Announce("eth0", vip4, func() bool { dialogue = append(dialogue, "?"); return true })
+		if got, want := strings.Join(dialogue, " "), "? request ? reply"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
+func TestManyAtOnce(t *testing.T) {
+	const n = 300
+	inBubble(t, Config{Rate: 1000}, func(t *testing.T, r *rig) {
+		for i := range n {
+			if err := r.Announce("eth0", nthAddr(i), yes); err != nil {
+				t.Fatal(err)
+			}
+		}
+		atOnce := len(r.lan.shots)
+		if atOnce != burst {
+			t.Errorf("%d frames at once, want %d", atOnce, burst)
+		}
+		pass(time.Minute)
+		shots := r.lan.take()
+		if want := n * 2 * len(repeats); len(shots) != want {
+			t.Errorf("%d frames, want %d", len(shots), want)
+		}
+		checkPace(t, shots, time.Millisecond)
+		seen := make(map[string]int)
+		firsts := 0
+		var lastFirst time.Duration
+		for _, s := range shots {
+			key := s.addr.String() + s.kind
+			if seen[key]++; s.kind != "request" {
+				continue
+			}
+			if seen[key] == 1 {
+				firsts, lastFirst = firsts+1, s.at-shots[0].at
+			} else if firsts < n {
+				t.Fatalf("%s announced again %v in, %d addresses are still unannounced", s.addr, s.at-shots[0].at, n-firsts)
+			}
+		}
+		if lastFirst > (n-64)*time.Millisecond+2*paceStep {
+			t.Errorf("the last address was first announced after %v", lastFirst)
+		}
+	})
+}
+
+// checkPace holds every stretch of shots against the bucket: burst at once and one more per interval.
+func checkPace(t *testing.T, shots []shot, interval time.Duration) {
+	t.Helper()
+	for i := burst; i < len(shots); i++ {
+		if took := shots[i].at - shots[i-burst].at; took < interval {
+			t.Fatalf("frames %d to %d within %v", i-burst, i, took)
+		}
+	}
+	for i := 2 * burst; i < len(shots); i++ {
+		if took := shots[i].at - shots[i-2*burst].at; took < burst*interval {
+			t.Fatalf("frames %d to %d within %v, want %v", i-2*burst, i, took, burst*interval)
+		}
+	}
+}
+
+func TestNewAddressOvertakesRepeats(t *testing.T) {
+	inBubble(t, Config{Rate: 100}, func(t *testing.T, r *rig) {
+		for i := range 100 {
+			_ = r.Announce("eth0", nthAddr(i), yes)
+		}
+		pass(3 * time.Second) // the link is busy with repeats
+		r.lan.take()
+		_ = r.Announce("eth0", vip6, yes)
+		pass(20 * time.Millisecond)
+		if s := r.lan.take(); len(s) == 0 || s[0].addr != vip6 {
+			t.Errorf("sent %v first, want %s", s, vip6)
+		}
+	})
+}
+
+func TestLinksArePacedApart(t *testing.T) {
+	inBubble(t, Config{Rate: 1}, func(t *testing.T, r *rig) {
+		for i := range 100 {
+			_ = r.Announce("eth0", nthAddr(i), yes)
+		}
+		_ = r.Announce("eth1", vip4, yes)
+		if s := onLink(r.lan.take(), "eth1"); len(s) != 2 {
+			t.Errorf("eth1 sent %v at once, want 2 frames", s)
+		}
+	})
+}
+
+func TestRefreshIsSpread(t *testing.T) {
+	const n, refresh = 1000, time.Minute
+	inBubble(t, Config{Refresh: refresh}, func(t *testing.T, r *rig) {
+		for i := range n {
+			_ = r.Announce("eth0", nthAddr(i), yes)
+		}
+		pass(2 * time.Minute) // the first announcements and the first refreshes are over
+		r.lan.take()
+		pass(3 * refresh)
+		last := make(map[netip.Addr]time.Duration)
+		perSecond := make(map[time.Duration]int)
+		for _, s := range r.lan.take() {
+			if s.kind != "request" {
+				continue
+			}
+			perSecond[s.at/time.Second]++
+			if before, ok := last[s.addr]; ok && s.at-before != refresh {
+				t.Errorf("%s refreshed after %v", s.addr, s.at-before)
+			}
+			last[s.addr] = s.at
+		}
+		if len(last) != n {
+			t.Errorf("%d of %d addresses refreshed", len(last), n)
+		}
+		for second, count := range perSecond {
+			if count > 3*n/60 { // 17 are even
+				t.Errorf("%d refreshes in second %d", count, second)
+			}
+		}
+	})
+}
+
+func TestRefreshComesWithinOnePeriod(t *testing.T) {
+	inBubble(t, Config{Refresh: time.Minute}, func(t *testing.T, r *rig) {
+		for i := range 100 {
+			_ = r.Announce("eth0", nthAddr(i), yes)
+		}
+		pass(4 * time.Second)
+		r.lan.take()
+		pass(time.Minute)
+		seen := make(map[netip.Addr]bool)
+		for _, s := range r.lan.take() {
+			seen[s.addr] = true
+		}
+		if len(seen) != 100 {
+			t.Errorf("%d of 100 addresses refreshed within a period of their last announcement", len(seen))
+		}
+	})
+}
+
+// A process that was stopped for a while does not send all it missed in one go.
+func TestLateRoundsKeepApart(t *testing.T) {
+	tt := newTimetable(4600*time.Millisecond, 0)
+	n := &announcement{addr: vip6}
+	n.advance(tt, 0)
+	now := 10 * time.Second // rounds 1 to 6 are overdue
+	var gaps []time.Duration
+	for n.round < len(tt.rounds) {
+		if !n.advance(tt, now) {
+			break
+		}
+		gaps = append(gaps, n.due-now)
+		now = n.due
+	}
+	want := []time.Duration{100 * time.Millisecond, 350 * time.Millisecond, 500 * time.Millisecond, time.Second, 300 * time.Millisecond}
+	if fmt.Sprint(gaps) != fmt.Sprint(want) {
+		t.Errorf("gaps %v, want %v", gaps, want)
+	}
+}
+
+func TestDownLinkIsRetriedAndLoggedOnce(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, r *rig) {
+		r.lan.set(func(l *lan) { l.noSend = errDown })
+		err := r.Announce("eth0", vip4, yes)
+		if !errors.Is(err, unix.ENETDOWN) || !strings.Contains(err.Error(), "announce 192.0.2.7 on eth0: ") {
+			t.Errorf("Announce: %v", err)
+		}
+		pass(time.Minute)
+		if r.logged() != 0 {
+			t.Errorf("logged what was returned:\n%s", r.log)
+		}
+		if e := r.Counters().Errors; e < 55 || e > 70 {
+			t.Errorf("%d tries in a minute, want about one per second", e)
+		}
+		r.lan.set(func(l *lan) { l.noSend = nil })
+		pass(time.Second)
+		pass(5 * time.Second)
+		if got, want := times(r.lan.take(), vip4, "request"), "0s 100ms 300ms 1s 2s 4s "; got != want {
+			t.Errorf("after the link came up: %s, want %s", got, want)
+		}
+		if r.logged() != 1 || !strings.Contains(r.log.String(), "announces again") {
+			t.Errorf("log:\n%s", r.log)
+		}
+	})
+}
+
+func TestFailureOfARunningLinkBeginsAnew(t *testing.T) {
+	inBubble(t, Config{Refresh: time.Minute}, func(t *testing.T, r *rig) {
+		for i := range 3 {
+			_ = r.Announce("eth0", nthAddr(i), yes)
+		}
+		pass(10 * time.Minute)
+		r.lan.set(func(l *lan) { l.noSend = errDown })
+		pass(time.Minute)
+		if r.logged() != 1 || !strings.Contains(r.log.String(), "cannot announce") {
+			t.Errorf("log while down:\n%s", r.log)
+		}
+		r.lan.set(func(l *lan) { l.noSend = fmt.Errorf("sendto: %w", unix.EPERM) })
+		pass(time.Minute)
+		if r.logged() != 2 {
+			t.Errorf("log after another reason:\n%s", r.log)
+		}
+		r.lan.set(func(l *lan) { l.noSend, l.shots = nil, nil })
+		pass(time.Second)
+		pass(4 * time.Second)
+		shots := r.lan.take()
+		for i := range 3 {
+			if got, want := times(shots, nthAddr(i), "reply"), "0s 100ms 300ms 1s 2s 4s "; !strings.HasPrefix(got, want) {
+				t.Errorf("%s announced at %s, want %s", nthAddr(i), got, want)
+			}
+		}
+		if r.logged() != 3 {
+			t.Errorf("log after all:\n%s", r.log)
+		}
+	})
+}
+
+func TestMissingLinkIsOpenedWhenItAppears(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, r *rig) {
+		r.lan.set(func(l *lan) { l.noOpen = unix.ENODEV })
+		if err := r.Announce("eth0", vip4, yes); !errors.Is(err, unix.ENODEV) {
+			t.Errorf("Announce: %v", err)
+		}
+		r.lan.set(func(l *lan) { l.noOpen = nil })
+		pass(retryFirst)
+		if s := r.lan.take(); len(s) != 2 {
+			t.Errorf("sent %v, want one announcement", s)
+		}
+	})
+}
+
+func TestReplacedInterfaceIsOpenedAnew(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, r *rig) {
+		_ = r.Announce("eth0", vip4, yes)
+		r.lan.set(func(l *lan) { l.noLook = errGone })
+		if err := r.Announce("eth0", vip6, yes); !errors.Is(err, unix.ENODEV) {
+			t.Errorf("Announce: %v", err)
+		}
+		r.lan.set(func(l *lan) {
+			if l.noLook = nil; l.opens != 3-1 || l.open != 0 {
+				t.Errorf("%d opens, %d open", l.opens, l.open)
+			}
+		})
+		pass(time.Second)
+		if len(r.lan.take()) == 0 {
+			t.Error("nothing sent on the new interface")
+		}
+	})
+}
+
+func TestNoCarrierIsAFailure(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, r *rig) {
+		r.lan.set(func(l *lan) { l.face.carrier = false })
+		if err := r.Announce("eth0", vip4, yes); !errors.Is(err, ErrNoCarrier) {
+			t.Errorf("Announce: %v", err)
+		}
+		r.lan.set(func(l *lan) { l.face.carrier, l.shots = true, nil })
+		pass(10 * time.Second)
+		if got, want := times(r.lan.take(), vip4, "request"), "0s 100ms 300ms 1s 2s 4s "; got != want {
+			t.Errorf("announced at %s, want %s", got, want)
+		}
+	})
+}
+
+func TestFullQueueIsNoFailure(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, r *rig) {
+		r.lan.set(func(l *lan) { l.noSend = errFull })
+		if err := r.Announce("eth0", vip4, yes); err != nil {
+			t.Errorf("Announce: %v", err)
+		}
+		pass(2*retryFull + retryFull/2)
+		if got, want := r.Counters(), (Counters{Deferred: 3}); got != want {
+			t.Errorf("counters %+v, want %+v", got, want)
+		}
+		r.lan.set(func(l *lan) { l.noSend = nil })
+		pass(retryFull)
+		if got := fmt.Sprint(kinds(r.lan.take())); got != "[request reply]" {
+			t.Errorf("sent %s", got)
+		}
+		if r.logged() != 0 {
+			t.Errorf("log:\n%s", r.log)
+		}
+	})
+}
+
+func TestNewHardwareAddressBeginsAnew(t *testing.T) {
+	inBubble(t, Config{Refresh: time.Minute}, func(t *testing.T, r *rig) {
+		for i := range 3 {
+			_ = r.Announce("eth0", nthAddr(i), yes)
+		}
+		pass(time.Minute)
+		r.lan.set(func(l *lan) {
+			l.face.mac, l.shots = net.HardwareAddr{2, 0, 0, 0, 0, 9}, nil
+		})
+		pass(time.Minute) // at least one refresh notices
+		shots := r.lan.take()
+		for i := range 3 {
+			if got, want := times(shots, nthAddr(i), "request"), "0s 100ms 300ms 1s 2s 4s "; !strings.HasPrefix(got, want) {
+				t.Errorf("%s announced at %s, want %s", nthAddr(i), got, want)
+			}
+		}
+		for _, s := range shots {
+			if s.mac != "02:00:00:00:00:09" {
+				t.Errorf("%+v has the old address", s)
+			}
+		}
+	})
+}
+
+func TestRestart(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, r *rig) {
+		_ = r.Announce("eth0", vip4, yes)
+		_ = r.Announce("eth1", vip4, yes)
+		pass(time.Minute)
+		r.lan.take()
+		r.Restart("eth9")
+		r.Restart("eth0")
+		pass(time.Minute)
+		shots := r.lan.take()
+		if got, want := times(shots, vip4, "request"), "0s 100ms 300ms 1s 2s 4s "; got != want || len(onLink(shots, "eth1")) != 0 {
+			t.Errorf("announced at %s, want %s; on eth1: %v", got, want, onLink(shots, "eth1"))
+		}
+	})
+}
+
+func TestRestartTriesAFailedLinkAtOnce(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, r *rig) {
+		r.lan.set(func(l *lan) { l.noSend = errDown })
+		_ = r.Announce("eth0", vip6, yes)
+		pass(9*time.Second + 350*time.Millisecond)
+		r.lan.set(func(l *lan) { l.noSend = nil })
+		r.Restart("eth0")
+		synctest.Wait()
+		if s := r.lan.take(); len(s) != 1 {
+			t.Errorf("sent %v by Restart, want one frame", s)
+		}
+	})
+}
+
+func TestArguments(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, r *rig) {
+		for _, x := range []struct {
+			link, addr string
+			allowed    func() bool
+		}{
+			{"", "192.0.2.1", yes},
+			{"eth0", "", yes},
+			{"eth0", "0.0.0.0", yes},
+			{"eth0", "::", yes},
+			{"eth0", "224.0.0.1", yes},
+			{"eth0", "ff02::1", yes},
+			{"eth0", "127.0.0.1", yes},
+			{"eth0", "192.0.2.1", nil},
+		} {
+			addr, _ := netip.ParseAddr(x.addr)
+			if err := r.Announce(x.link, addr, x.allowed); err == nil {
+				t.Errorf("Announce(%q, %q) accepted", x.link, x.addr)
+			}
+		}
+		pass(time.Minute)
+		if s := r.lan.take(); len(s) != 0 {
+			t.Errorf("sent %v", s)
+		}
+	})
+}
+
+func TestNothingAfterRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(Config{Refresh: time.Minute})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		_ = r.Announce("eth0", vip4, yes)
+		synctest.Wait()
+		if err := r.Run(ctx); err == nil {
+			t.Error("a second Run is accepted")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		r.lan.take()
+		if err := r.Announce("eth0", vip4, yes); !errors.Is(err, ErrStopped) {
+			t.Errorf("Announce after Run: %v", err)
+		}
+		r.Restart("eth0")
+		r.Stop("eth0", vip4)
+		pass(time.Hour)
+		if s := r.lan.take(); len(s) != 0 || r.lan.open != 0 {
+			t.Errorf("sent %v after Run, %d sockets open", s, r.lan.open)
+		}
+	})
+}
