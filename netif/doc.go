@@ -1,0 +1,51 @@
+// Package netif puts virtual addresses on network interfaces, keeps them there, and takes them off.
+//
+// # What makes an address end?
+//
+// Every address that [Kernel.Raise] adds carries a lifetime in the kernel (valid_lft, whole seconds). It ends by itself unless
+// Raise is called again in time, whatever became of this process: killed, stopped, hung. The kernel sweeps about once a second,
+// so an address lives at most 1.25 s longer than its lifetime (measured on Linux 6.18: 1,000 addresses raised with 3 s ended
+// between 3.0 and 4.1 s later). The sweeps are check_lifetime in net/ipv4/devinet.c and addrconf_verify_rtnl in
+// net/ipv6/addrconf.c.
+//
+// # What keeps a late address off?
+//
+// Raise is told the instant until which it may add. It reads the clock (CLOCK_BOOTTIME, which suspend does not stop) immediately
+// before each sendmsg and again after the kernel's answers: past that instant it sends nothing more, and deletes at once what a
+// send that was overtaken by it may have added or refreshed. A refresh is as dangerous as an addition, for a refresh of an
+// address that is gone creates it.
+//
+// # Which addresses does it touch?
+//
+// Those that the caller named, matched exactly by family, address, prefix length and interface index; no other. Raise refuses
+// ([ErrForeign]) to turn an address of somebody else, such as a permanent one that the administrator wrote, into one with a
+// lifetime. Ours are recognised by the protocol number 0x76 ("v") that `ip addr` shows behind proto. Kernels before 5.18 ignore
+// the number; there, a finite lifetime, preferred_lft 0 and noprefixroute together count as the mark, which a deprecated
+// address of NetworkManager can wear too.
+//
+// # May an address be a source address?
+//
+// It is added with preferred_lft 0, that is, deprecated. For IPv6 the kernel then prefers any other address of suitable scope
+// (RFC 6724, rule 3). For IPv4 the kernel ignores it: inet_select_addr in net/ipv4/devinet.c takes the first primary address of
+// the link that matches the next hop, else the first primary address at all. Measured on Linux 6.18 for a /32:
+//
+//   - the link has its own address, and the destination or its gateway lies in that subnet: never chosen, whichever came first;
+//   - a route without a gateway leads outside that subnet ("default dev ppp0"): chosen if it was added before the link's own
+//     address, unless the route names its source (src);
+//   - the link has no address of its own: chosen.
+//
+// An address with the prefix length of the link's own subnet is a secondary one, which IPv4 never chooses.
+//
+// # Why are /32 and /128 advised?
+//
+// Linux ties the IPv4 addresses of one subnet on one link together: the first is the primary, and when it goes (deleted or
+// lapsed) its secondaries go with it, ours and foreign ones, unless promote_secondaries is set. So before it raises an IPv4
+// address with a prefix shorter than /32 on a link, Raise sets promote_secondaries there, by netlink, so that a read-only
+// /proc/sys does not matter; [Kernel.Prepare] does it ahead of time. A /32 has no subnet to share: nothing is changed for it.
+//
+// # What does it cost?
+//
+// Messages are batched: a refresh of 1,000 IPv4 addresses takes about 4 ms, of 100 IPv6 addresses about 1 ms (BenchmarkRefresh,
+// two cores of 2024). The cost of adding or refreshing IPv6 addresses grows with the square of their number, for the kernel
+// walks all of them at each change: 1,000 take about 40 times as long as 100.
+package netif
