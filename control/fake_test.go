@@ -1,0 +1,117 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"viplease/coordinator"
+)
+
+// fakeDaemon is a cluster in a file. A drained node gives up one VIP each time that somebody looks.
+type fakeDaemon struct {
+	file string // of a Snapshot, read once
+
+	mu    sync.Mutex
+	snap  *coordinator.Snapshot
+	asked int // Snapshots
+}
+
+func (d *fakeDaemon) load() *coordinator.Snapshot {
+	if d.snap == nil {
+		s, err := readSnapshot(d.file)
+		if err != nil {
+			s.Etcd.Trouble = err.Error()
+		}
+		d.snap = &s
+	}
+	return d.snap
+}
+
+func (d *fakeDaemon) Snapshot() coordinator.Snapshot {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked++
+	s := *d.load()
+	s.Members = append([]coordinator.MemberStatus(nil), s.Members...)
+	s.VIPs = append([]coordinator.VIPStatus(nil), s.VIPs...)
+	for _, m := range d.snap.Members {
+		if m.State == "drained" {
+			d.moveOne(m.Node)
+		}
+	}
+	return s
+}
+
+// moveOne moves the first VIP of a node to the first ready one.
+func (d *fakeDaemon) moveOne(node string) {
+	to := d.target(node)
+	for i := range d.snap.VIPs {
+		if v := &d.snap.VIPs[i]; v.Node == node && to != "" {
+			v.Node = to
+			return
+		}
+	}
+}
+
+func (d *fakeDaemon) target(without string) string {
+	for _, m := range d.snap.Members {
+		if m.State == "ready" && m.Node != without {
+			return m.Node
+		}
+	}
+	return ""
+}
+
+func (d *fakeDaemon) Drain(_ context.Context, node string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if node == "proxy-009" {
+		return fmt.Errorf("drain: %w", Refuse("proxy-009 is the last node; nobody would hold the VIPs"))
+	}
+	return d.set(node, "drained")
+}
+
+func (d *fakeDaemon) Undrain(_ context.Context, node string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.set(node, "ready")
+}
+
+func (d *fakeDaemon) set(node, state string) error {
+	s := d.load()
+	for i := range s.Members {
+		if s.Members[i].Node == node {
+			s.Members[i].State = state
+		}
+	}
+	return nil
+}
+
+func (d *fakeDaemon) Plan(_ context.Context, without []string) ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := planned{Assign: map[string]string{}, Moves: []plannedMove{}, Unplaced: []string{}}
+	for _, v := range d.load().VIPs {
+		p.Assign[v.Name] = v.Node
+		for _, gone := range without {
+			if v.Node != gone {
+				continue
+			}
+			if to := d.target(gone); to != "" {
+				p.Assign[v.Name] = to
+				p.Moves = append(p.Moves, plannedMove{VIP: v.Name, From: gone, To: to, Why: gone + " is drained", Round: 1})
+			} else {
+				p.Unplaced = append(p.Unplaced, v.Name)
+			}
+		}
+	}
+	return json.Marshal(p)
+}
+
+func (d *fakeDaemon) timesAsked() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.asked
+}
