@@ -88,10 +88,10 @@ func (w *fakeWire) send(b []byte) error {
 func read(b []byte) shot {
 	s := shot{mac: net.HardwareAddr(b[6:12]).String()}
 	switch {
-	case b[12] == 0x08 && b[13] == 0x06:
+	case b[12] == 0x08 && b[13] == 0x06 && len(b) >= 42:
 		s.addr = netip.AddrFrom4([4]byte(b[28:32]))
 		s.kind = map[byte]string{byte(arp.OperationRequest): "request", byte(arp.OperationReply): "reply"}[b[21]]
-	case b[12] == 0x86 && b[13] == 0xdd:
+	case b[12] == 0x86 && b[13] == 0xdd && len(b) >= 78 && b[20] == 58 && b[54] == 136:
 		s.addr, s.kind = netip.AddrFrom16([16]byte(b[62:78])), "advert"
 	}
 	return s

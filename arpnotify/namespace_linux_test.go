@@ -1,0 +1,263 @@
+package arpnotify
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+)
+
+// inside marks the test binary that runs in namespaces of its own.
+const inside = "ARPNOTIFY_TEST_NAMESPACE"
+
+// TestMain runs the tests in new user and network namespaces, so that an ordinary user may have links and packet sockets
+// and the host's own are left alone.
+func TestMain(m *testing.M) {
+	if os.Getenv(inside) != "" {
+		goleak.VerifyTestMain(m)
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	runtime.LockOSThread() // Pdeathsig is about the thread that starts it
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		os.Exit(0)
+	case errors.As(err, &exit):
+		os.Exit(max(exit.ExitCode(), 1))
+	default:
+		fmt.Fprintln(os.Stderr, "no namespaces here, tests that need them are skipped:", err)
+		goleak.VerifyTestMain(m)
+	}
+}
+
+// needNamespace skips a test that needs links of its own where there can be none; under CI that is a failure.
+func needNamespace(t testing.TB) {
+	t.Helper()
+	if os.Getenv(inside) != "" {
+		return
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatal("no user and network namespaces")
+	}
+	t.Skip("no user and network namespaces")
+}
+
+// A cable is a veth pair: near is ours, far is a neighbour in a network namespace of its own.
+type cable struct {
+	near    string
+	ns      netns.NsHandle
+	far     *netlink.Handle
+	farLink netlink.Link
+}
+
+const farEnd = "far0"
+
+var cables atomic.Int32
+
+// oldMAC is where the neighbour believes the addresses to be.
+var oldMAC = net.HardwareAddr{0x02, 0xde, 0xad, 0, 0, 1}
+
+func newCable(t testing.TB) *cable {
+	t.Helper()
+	needNamespace(t)
+	c := &cable{near: fmt.Sprintf("near%d", cables.Add(1))}
+	c.ns = newNamespace(t)
+	far, err := netlink.NewHandleAt(c.ns, unix.NETLINK_ROUTE)
+	must(t, err)
+	t.Cleanup(far.Close)
+	c.far = far
+	c.plug(t)
+	t.Cleanup(func() {
+		if l, err := netlink.LinkByName(c.near); err == nil {
+			_ = netlink.LinkDel(l)
+		}
+	})
+	return c
+}
+
+// plug makes the pair, with both ends up and connected.
+func (c *cable) plug(t testing.TB) {
+	t.Helper()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = c.near
+	veth := netlink.NewVeth(attrs)
+	veth.PeerName, veth.PeerNamespace = farEnd, netlink.NsFd(c.ns)
+	must(t, netlink.LinkAdd(veth))
+	far, err := c.far.LinkByName(farEnd)
+	must(t, err)
+	c.farLink = far
+	for _, a := range []string{"192.0.2.1/24", "2001:db8::1/64"} {
+		addr, err := netlink.ParseAddr(a)
+		must(t, err)
+		addr.Flags = unix.IFA_F_NODAD
+		must(t, c.far.AddrAdd(far, addr))
+	}
+	must(t, c.far.LinkSetUp(far))
+	must(t, netlink.LinkSetUp(c.link(t)))
+	eventually(t, "carrier", func() bool { return c.link(t).Attrs().RawFlags&unix.IFF_RUNNING != 0 })
+	eventually(t, "the neighbour listens to multicast", func() bool {
+		addrs, err := c.far.AddrList(far, netlink.FAMILY_V6)
+		must(t, err)
+		// The kernel makes it together with the route for ff00::/8, when the carrier is there.
+		return slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IP.IsLinkLocalUnicast() })
+	})
+}
+
+func (c *cable) link(t testing.TB) netlink.Link {
+	t.Helper()
+	l, err := netlink.LinkByName(c.near)
+	must(t, err)
+	return l
+}
+
+func (c *cable) mac(t testing.TB) net.HardwareAddr { t.Helper(); return c.link(t).Attrs().HardwareAddr }
+
+// believe makes the neighbour hold addr to be at oldMAC.
+func (c *cable) believe(t testing.TB, addr netip.Addr) {
+	t.Helper()
+	must(t, c.far.NeighSet(&netlink.Neigh{
+		LinkIndex: c.farLink.Attrs().Index, IP: addr.AsSlice(), HardwareAddr: oldMAC, State: netlink.NUD_REACHABLE,
+	}))
+}
+
+// believed is where the neighbour believes addr to be.
+func (c *cable) believed(t testing.TB, addr netip.Addr) string {
+	t.Helper()
+	list, err := c.far.NeighList(c.farLink.Attrs().Index, netlink.FAMILY_ALL)
+	must(t, err)
+	for _, n := range list {
+		if got, ok := netip.AddrFromSlice(n.IP); ok && got.Unmap() == addr {
+			return n.HardwareAddr.String()
+		}
+	}
+	return ""
+}
+
+// newNamespace makes a network namespace and leaves this one as it is.
+func newNamespace(t testing.TB) netns.NsHandle {
+	t.Helper()
+	runtime.LockOSThread() // not unlocked when going back fails
+	home, err := netns.Get()
+	must(t, err)
+	defer home.Close()
+	ns, err := netns.New()
+	must(t, err)
+	t.Cleanup(func() { ns.Close() })
+	must(t, netns.Set(home))
+	runtime.UnlockOSThread()
+	return ns
+}
+
+// A capture is a packet socket that sees all frames of an interface.
+type capture struct{ fd int }
+
+// atFar captures what arrives at the neighbour, atNear what is given to our interface: a frame is there before the call
+// that sends it returns.
+func (c *cable) atFar(t testing.TB) *capture {
+	t.Helper()
+	runtime.LockOSThread()
+	home, err := netns.Get()
+	must(t, err)
+	defer home.Close()
+	must(t, netns.Set(c.ns))
+	x := newCapture(t, c.farLink.Attrs().Index)
+	must(t, netns.Set(home))
+	runtime.UnlockOSThread()
+	return x
+}
+
+func (c *cable) atNear(t testing.TB) *capture {
+	t.Helper()
+	return newCapture(t, c.link(t).Attrs().Index)
+}
+
+func newCapture(t testing.TB, index int) *capture {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	t.Cleanup(func() { unix.Close(fd) })
+	all := binary.NativeEndian.Uint16([]byte{0, unix.ETH_P_ALL})
+	must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: index}))
+	return &capture{fd}
+}
+
+// next returns the next announcement within d, nil when there is none.
+func (x *capture) next(t testing.TB, d time.Duration) []byte {
+	t.Helper()
+	b := make([]byte, 2048)
+	for deadline := time.Now().Add(d); ; {
+		n, _, err := unix.Recvfrom(x.fd, b, unix.MSG_DONTWAIT)
+		switch {
+		case err == nil && isAnnouncement(b[:n]):
+			return b[:n]
+		case err == nil, errors.Is(err, unix.EINTR), errors.Is(err, unix.ENETDOWN): // the last: told once, then it goes on
+			continue
+		case !errors.Is(err, unix.EAGAIN):
+			t.Fatalf("capture: %v", err)
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return nil
+		}
+		_, err = unix.Poll([]unix.PollFd{{Fd: int32(x.fd), Events: unix.POLLIN}}, int(left/time.Millisecond)+1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			t.Fatalf("capture: %v", err)
+		}
+	}
+}
+
+// lost is how many frames of any kind the capture had no room for, since it was last asked.
+func (x *capture) lost(t testing.TB) uint64 {
+	t.Helper()
+	s, err := unix.GetsockoptTpacketStats(x.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
+	must(t, err)
+	return uint64(s.Drops)
+}
+
+// isAnnouncement tells ours from what the kernel sends by itself, such as its reports of multicast groups.
+func isAnnouncement(b []byte) bool { return read(b).kind != "" }
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits until ok; it asks anew every millisecond, for 5 s at most.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(5 * time.Second)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s: not within 5 s", what)
+		}
+	}
+}
