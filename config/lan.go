@@ -1,0 +1,86 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+func readAnnounce(t table) Announce {
+	a := Announce{
+		Refresh:  t.duration("refresh", time.Minute, time.Second, maxTimer),
+		ARPCache: t.duration("arp_cache", 90*time.Second, time.Second, maxTimer),
+	}
+	for _, n := range t.tables("notify") {
+		if notify, ok := readNotify(n); ok {
+			a.Notify = append(a.Notify, notify)
+		}
+	}
+	return a
+}
+
+func readNotify(t table) (Notify, bool) {
+	n := Notify{Throttle: t.number("throttle", 8, 1, 1000)}
+	text := t.text("target", "")
+	if text == "" {
+		t.problem("target", `is missing; write target = "192.0.2.1/32"`)
+		return n, false
+	}
+	var err error
+	if n.Target, n.Dev, err = parseTarget(text); err != nil {
+		t.problem("target", "%s", err)
+		return n, false
+	}
+	return n, true
+}
+
+// parseTarget reads hosts: a subnet, an address, or a range of addresses.
+func parseTarget(s string) (Range, string, error) {
+	hosts, dev, err := cutDev(s)
+	if err != nil {
+		return Range{}, "", err
+	}
+	if p, err := netip.ParsePrefix(hosts); err == nil && !p.Addr().Is4In6() && notAHost(p.Addr()) == "" {
+		return Range{p.Masked().Addr(), lastOf(p)}, dev, nil
+	}
+	if strings.Contains(hosts, "/") {
+		return Range{}, "", fmt.Errorf(`%s is no subnet; write one such as "192.0.2.0/24"`, quote(hosts))
+	}
+	sp, err := parseSpan(s)
+	return sp.Range, dev, err
+}
+
+// lastOf is the last address of a prefix.
+func lastOf(p netip.Prefix) netip.Addr {
+	bytes := p.Masked().Addr().AsSlice()
+	for bit := p.Bits(); bit < len(bytes)*8; bit++ {
+		bytes[bit/8] |= 0x80 >> (bit % 8)
+	}
+	last, _ := netip.AddrFromSlice(bytes)
+	return last
+}
+
+// witnesses reads a list of single addresses.
+func (t table) witnesses(key string) []Witness {
+	var all []Witness
+	lines := map[Witness]int{}
+	for _, it := range t.texts(key) {
+		sp, err := parseSpan(it.text)
+		if err == nil && (sp.First != sp.Last || sp.bits != sp.First.BitLen()) {
+			err = fmt.Errorf("%s is not one host; write \"%s\"", quote(it.text), Address{netip.PrefixFrom(sp.First, sp.First.BitLen()), sp.dev})
+		}
+		w := Witness{sp.First, sp.dev}
+		line, twice := lines[w]
+		switch {
+		case err != nil:
+			t.r.problem(it.line, t.name(key), "%s", err)
+		case twice:
+			t.r.problem(it.line, t.name(key), "%s is already at line %d; write it once", quote(it.text), line)
+		default:
+			lines[w] = it.line
+			all = append(all, w)
+		}
+	}
+	return all
+}

@@ -1,0 +1,62 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"time"
+)
+
+// unbuilt is what the file format has and this version does not carry out.
+// Silence would let an operator rely on it, so it is refused; to build a
+// thing, delete its row.
+var unbuilt = []struct{ section, key, text string }{
+	{"", "check", "[[check]]: health checks are not in this version of viplease; remove the section"},
+	{"", "hooks", "[hooks]: hooks are not in this version of viplease; remove the section"},
+	{"announce", "notify", "[[announce.notify]]: notices to single hosts are not in this version of viplease; remove the section"},
+	{"metrics", "listen", `metrics.listen: metrics are not in this version of viplease; write listen = ""`},
+}
+
+// describeUnbuilt tells what is accepted, since it is on by default, and yet
+// not carried out.
+func (c Config) describeUnbuilt(w io.Writer) {
+	if c.Takeover.Fast {
+		fmt.Fprintln(w, "note: takeover.fast is not in this version of viplease: every takeover waits W, as with fast = false")
+	}
+}
+
+// refuseUnbuilt tells about each row once, where it first stands.
+func (r *reader) refuseUnbuilt() {
+	for _, row := range unbuilt {
+		t := r.top()
+		if row.section != "" {
+			values, _ := r.root[row.section].(map[string]any)
+			t = table{r: r, path: row.section, key: row.section, values: values}
+		}
+		if t.has(row.key) {
+			r.problem(t.line(row.key), "", "%s", row.text)
+		}
+	}
+}
+
+// readChecks reads what [[check]] may say, for its mistakes.
+func readChecks(top table) {
+	for _, t := range top.tables("check") {
+		t.label("name", "")
+		t.text("http", "")
+		t.text("tcp", "")
+		t.texts("command")
+		t.duration("interval", time.Second, 0, maxTimer)
+		t.duration("timeout", time.Second, 0, maxTimer)
+		t.number("rise", 2, 1, math.MaxInt32)
+		t.number("fall", 2, 1, math.MaxInt32)
+		t.labels("vips")
+	}
+}
+
+// readHooks reads what [hooks] may say, for its mistakes.
+func readHooks(t table) {
+	t.texts("acquired")
+	t.texts("released")
+	t.duration("timeout", 10*time.Second, 0, maxTimer)
+}
