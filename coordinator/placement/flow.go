@@ -1,0 +1,328 @@
+package placement
+
+import "math/bits"
+
+// A flow finds the cheapest way to place units (VIPs) on nodes such that each
+// node gets between lo and hi of them, with costs of two kinds: 1 for a unit
+// that is away from its home, and for each group, the units with one tag on
+// one node, the number of pairs in it.
+//
+// It is a minimum-cost flow on a graph with a vertex for each node, for each
+// group, and one more, the pool of optional places: a node with lo units may
+// take a place from the pool, one with lo+1 may give it back. A unit with a tag
+// goes from group to group of that tag; a group gets a unit from its node, or
+// gives one to it, at the price of the pairs that this makes or saves.
+//
+// The method is primal-dual. Each vertex has a potential, such that no step
+// that the flow leaves open has a negative reduced cost: cost + potential of
+// its start - potential of its end. Units move along paths of steps with reduced
+// cost zero from where there are too many to where there are too few, until
+// there is no such path; then the potential of everything that was not reached
+// rises by the smallest reduced cost that bars the way. Potentials are small
+// integers, and all start at 0, where no cost is negative.
+type flow struct {
+	nodes, words, layers int
+
+	lo, hi, load []int32 // by node
+	spare        int     // optional places not yet taken; negative: too many are
+
+	rows  []row   // by unit: where it may be
+	home  []int32 // by unit: where it costs nothing, or none: anywhere
+	layer []int32 // by unit: its tag from 1 on; 0: no tag
+	at    []int32 // by unit: where it is, or none
+
+	// By vertex, layer*nodes + node; layer 0 is the nodes themselves.
+	pot   []int32
+	count []int32 // units in the group, fixed ones included
+	head  []int32 // first unit there that can move
+
+	next, prev []int32 // by unit: its list
+
+	tags   []row     // by node: layers that have a unit there that can move
+	marked []row     // by layer: nodes reached in this pass
+	equal  [][]level // by layer: nodes by potential
+
+	poolPot    int32
+	poolMarked bool
+	pending    []int32 // units not yet placed
+}
+
+// A level is the set of vertices of a layer with the same potential.
+type level struct {
+	pot int32
+	set row
+}
+
+// newFlow returns a flow for units that are nowhere yet. The load is that of
+// the VIPs that are not units; count is to be filled in by the caller, before
+// units are put anywhere.
+func newFlow(nodes, layers, units int, r room, load []int32) *flow {
+	words := (nodes + 63) / 64
+	vertices := (layers + 1) * nodes
+	f := &flow{
+		nodes: nodes, words: words, layers: layers,
+		lo: r.lo, hi: r.hi, load: append([]int32(nil), load...),
+		rows:  make([]row, units),
+		home:  filled(units, none),
+		layer: make([]int32, units),
+		at:    filled(units, none),
+		pot:   make([]int32, vertices),
+		count: make([]int32, vertices),
+		head:  filled(vertices, none),
+		next:  make([]int32, units),
+		prev:  make([]int32, units),
+		tags:  rows(nodes, layers>>6+1),
+	}
+	f.marked = rows(layers+1, words)
+	sets := rows(layers+1, words)
+	all := make([]level, layers+1)
+	f.equal = make([][]level, layers+1)
+	for l := range f.equal {
+		for u := range nodes {
+			sets[l].add(int32(u))
+		}
+		all[l] = level{0, sets[l]}
+		f.equal[l] = all[l : l+1 : l+1]
+	}
+	return f
+}
+
+// run places all units. The bounds must allow it.
+func (f *flow) run() {
+	total := len(f.rows)
+	for u := range f.nodes {
+		f.spare -= int(f.lo[u])
+		total += int(f.load[u])
+	}
+	for i, u := range f.at {
+		if u == none {
+			f.pending = append(f.pending, int32(i))
+		} else {
+			f.link(int32(i), u)
+			f.count[f.vertex(i, u)]++
+			f.load[u]++
+		}
+	}
+	f.spare += total
+	for u := range f.nodes {
+		if f.lo[u] < f.hi[u] && f.load[u] > f.lo[u] {
+			f.spare--
+		}
+	}
+	for {
+		for f.pass() {
+		}
+		if f.done() {
+			return
+		}
+		f.raise(f.slack())
+	}
+}
+
+func (f *flow) done() bool {
+	for u, n := range f.load {
+		if n > f.hi[u] {
+			return false
+		}
+	}
+	return len(f.pending) == 0 && f.spare >= 0
+}
+
+// pass pushes units from every place with too many along paths of reduced cost
+// zero, and reports whether it found one. If not, the marks tell what can be
+// reached.
+func (f *flow) pass() bool {
+	for _, m := range f.marked {
+		clear(m)
+	}
+	f.poolMarked = false
+	found := false
+	left := f.pending[:0]
+	for _, i := range f.pending {
+		if f.leave(i, 0) {
+			found = true
+		} else {
+			left = append(left, i)
+		}
+	}
+	f.pending = left
+	for u := range int32(f.nodes) {
+		for f.load[u] > f.hi[u] && f.node(u) {
+			f.load[u]--
+			found = true
+		}
+	}
+	for f.spare < 0 && f.pool() {
+		f.spare++
+		found = true
+	}
+	return found
+}
+
+// leave moves unit i, at a place with that potential, to a place that can take
+// it or make room.
+func (f *flow) leave(i, pot int32) bool {
+	home := f.home[i]
+	if home != none && f.at[i] == home {
+		pot++
+	} else if home != none && f.pot[home] == pot-1 && !f.marked[0].has(home) && f.node(home) {
+		f.move(i, home)
+		return true
+	}
+	layer := f.layer[i]
+	set := f.level(layer, pot)
+	if set == nil {
+		return false
+	}
+	allowed, marked := f.rows[i], f.marked[layer]
+	for k := range allowed {
+		for {
+			w := allowed[k] & set[k] &^ marked[k]
+			if w == 0 {
+				break
+			}
+			u := int32(k<<6 + bits.TrailingZeros64(w))
+			if layer == 0 && f.node(u) || layer != 0 && f.group(layer, u) {
+				f.move(i, u)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// node takes one more unit onto u, or passes one on in exchange. Like group and
+// pool, it marks its vertex, and unmarks it only if it succeeds: then, and only
+// then, another try may succeed too.
+func (f *flow) node(u int32) bool {
+	f.marked[0].add(u)
+	if !f.nodeTakes(u) {
+		return false
+	}
+	f.marked[0].del(u)
+	return true
+}
+
+func (f *flow) nodeTakes(u int32) bool {
+	pot := f.pot[u]
+	switch {
+	case f.load[u] < f.lo[u]:
+		f.load[u]++
+		return true
+	case f.load[u] < f.hi[u] && f.poolPot == pot && !f.poolMarked && f.pool():
+		f.load[u]++
+		return true
+	}
+	for i := f.head[u]; i != none; i = f.next[i] {
+		if f.leave(i, pot) {
+			return true
+		}
+	}
+	for k, w := range f.tags[u] {
+		for ; w != 0; w &= w - 1 {
+			layer := int32(k<<6 + bits.TrailingZeros64(w))
+			g := layer*int32(f.nodes) + u
+			if f.pot[g] == pot-(f.count[g]-1) && !f.marked[layer].has(u) && f.group(layer, u) {
+				f.count[g]--
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// group takes one more unit of a tag onto u, or passes one on in exchange.
+func (f *flow) group(layer, u int32) bool {
+	f.marked[layer].add(u)
+	if !f.groupTakes(layer, u) {
+		return false
+	}
+	f.marked[layer].del(u)
+	return true
+}
+
+func (f *flow) groupTakes(layer, u int32) bool {
+	g := layer*int32(f.nodes) + u
+	pot := f.pot[g]
+	if f.pot[u] == pot+f.count[g] && !f.marked[0].has(u) && f.node(u) {
+		f.count[g]++
+		return true
+	}
+	for i := f.head[g]; i != none; i = f.next[i] {
+		if f.leave(i, pot) {
+			return true
+		}
+	}
+	return false
+}
+
+// pool hands out an optional place, or takes one back from a node that passes
+// a unit on.
+func (f *flow) pool() bool {
+	f.poolMarked = true
+	if f.spare > 0 {
+		f.spare--
+		f.poolMarked = false
+		return true
+	}
+	for u := range int32(f.nodes) {
+		if f.gives(u) && f.pot[u] == f.poolPot && !f.marked[0].has(u) && f.node(u) {
+			f.load[u]--
+			f.poolMarked = false
+			return true
+		}
+	}
+	return false
+}
+
+// gives reports whether u has taken an optional place and no more than that.
+func (f *flow) gives(u int32) bool {
+	return f.lo[u] < f.hi[u] && f.load[u] == f.hi[u]
+}
+
+// level returns the vertices of a layer with that potential, or nil.
+func (f *flow) level(layer, pot int32) row {
+	for _, l := range f.equal[layer] {
+		if l.pot == pot {
+			return l.set
+		}
+	}
+	return nil
+}
+
+func (f *flow) vertex(i int, u int32) int32 {
+	return f.layer[i]*int32(f.nodes) + u
+}
+
+// move takes unit i from its list, if it is in one, to that of node u. Counts
+// and loads are the business of those who follow the path: they change at its
+// turns and ends only.
+func (f *flow) move(i, u int32) {
+	if from := f.at[i]; from != none {
+		g := f.vertex(int(i), from)
+		if f.prev[i] != none {
+			f.next[f.prev[i]] = f.next[i]
+		} else {
+			f.head[g] = f.next[i]
+		}
+		if f.next[i] != none {
+			f.prev[f.next[i]] = f.prev[i]
+		}
+		if f.head[g] == none && f.layer[i] != 0 {
+			f.tags[from].del(f.layer[i])
+		}
+	}
+	f.link(i, u)
+}
+
+func (f *flow) link(i, u int32) {
+	g := f.vertex(int(i), u)
+	f.at[i], f.prev[i], f.next[i] = u, none, f.head[g]
+	if f.head[g] != none {
+		f.prev[f.head[g]] = i
+	}
+	f.head[g] = i
+	if f.layer[i] != 0 {
+		f.tags[u].add(f.layer[i])
+	}
+}
