@@ -1,0 +1,2 @@
+// Package leases talks to etcd.
+package leases

@@ -1,0 +1,241 @@
+package leases
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+)
+
+// server is one etcd endpoint with one connection of its own. A client over all endpoints would choose among them blindly, and would
+// choose a hung one for every n-th request; this way the Store knows who answered, and a hedged request surely goes to somebody else.
+type server struct {
+	url   string
+	store *Store
+
+	mu      sync.Mutex
+	conn    *conn
+	dialing chan struct{} // closed when the dial under way has ended; nil: none is
+	err     error         // of the last dial
+}
+
+// conn holds the stubs of one connection. They fail at once when the server cannot be reached, where clientv3's own would wait, and
+// they never repeat a request except after fetching a new token (clientv3, retry_interceptor.go).
+type conn struct {
+	*server
+	client *clientv3.Client
+	kv     pb.KVClient
+	lease  pb.LeaseClient
+	watch  pb.WatchClient
+	status pb.MaintenanceClient
+}
+
+// txn begins a transaction that is sent over this connection alone.
+func (c *conn) txn(ctx context.Context, opts ...grpc.CallOption) clientv3.Txn {
+	return clientv3.NewKVFromKVClient(withOptions{c.kv, opts}, nil).Txn(ctx)
+}
+
+// withOptions adds call options to transactions.
+type withOptions struct {
+	pb.KVClient
+	opts []grpc.CallOption
+}
+
+func (w withOptions) Txn(ctx context.Context, r *pb.TxnRequest, opts ...grpc.CallOption) (*pb.TxnResponse, error) {
+	return w.KVClient.Txn(ctx, r, append(opts, w.opts...)...)
+}
+
+// connect returns the connection, made when there is none yet. Nothing has been sent on behalf of the caller when it fails.
+func (srv *server) connect(ctx context.Context) (*conn, error) {
+	srv.mu.Lock()
+	if srv.conn == nil && srv.dialing == nil && !srv.dialLocked() {
+		srv.mu.Unlock()
+		return nil, ErrClosed
+	}
+	c, dialing := srv.conn, srv.dialing
+	srv.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	select {
+	case <-dialing:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.conn == nil {
+		return nil, srv.err
+	}
+	return srv.conn, nil
+}
+
+// dialLocked makes the client in the background, because with a password clientv3.New talks to etcd. It reports false when the Store
+// is closed.
+func (srv *server) dialLocked() bool {
+	s := srv.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	done := make(chan struct{})
+	srv.dialing = done
+	s.dials.Go(func() {
+		client, err := clientv3.New(s.clientConfig(srv.url))
+		srv.mu.Lock()
+		defer srv.mu.Unlock()
+		srv.dialing, srv.err = nil, err
+		if err == nil {
+			cc := client.ActiveConnection()
+			srv.conn = &conn{
+				server: srv, client: client,
+				kv: pb.NewKVClient(cc), lease: pb.NewLeaseClient(cc), watch: pb.NewWatchClient(cc), status: pb.NewMaintenanceClient(cc),
+			}
+		}
+		close(done)
+	})
+	return true
+}
+
+func (s *Store) clientConfig(url string) clientv3.Config {
+	return clientv3.Config{
+		Endpoints: []string{url},
+		TLS:       s.cfg.TLS,
+		Username:  s.cfg.Username, Password: s.cfg.Password,
+		Context: s.ctx,
+		Logger:  s.zap,
+		// Bounds the first login only.
+		DialTimeout: callTimeout,
+		// gRPC allows no less than 10 s. The second value is also the TCP user timeout: a path that drops packets is given up after 3 s.
+		DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 3 * time.Second,
+		// A request is sent once, and again after a new token (0 would mean 100 times).
+		MaxUnaryRetries: 3,
+		DialOptions: []grpc.DialOption{
+			// By default gRPC waits up to 2 minutes between attempts to reconnect and 20 s for one: too long to find etcd back.
+			grpc.WithConnectParams(grpc.ConnectParams{
+				Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+				MinConnectTimeout: callTimeout,
+			}),
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
+		},
+	}
+}
+
+// maxMessage is the longest answer, in bytes, that is accepted: a page of a snapshot, or a watch response.
+const maxMessage = 64 << 20
+
+func (srv *server) close() error {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.conn == nil {
+		return nil
+	}
+	if err := srv.conn.client.Close(); err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("close %s: %w", srv.url, err)
+	}
+	return nil
+}
+
+// ranked returns the servers in the order in which to ask them.
+func (s *Store) ranked() []*server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*server(nil), s.order...)
+}
+
+// demote moves a server that did not answer to the end of the order.
+func (s *Store) demote(srv *server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, o := range s.order {
+		if o == srv {
+			s.order = append(append(s.order[:i:i], s.order[i+1:]...), srv)
+			return
+		}
+	}
+}
+
+// race asks the servers in their order until one answers: the next is asked when one has failed, or when the last one asked has been
+// silent for stagger. The request must be one that may reach etcd more than once. Losers are cancelled and waited for; an answer of
+// theirs is given to discard, if that is not nil.
+func race[T any](ctx context.Context, s *Store, stagger time.Duration, ask func(context.Context, *conn) (T, error), discard func(T)) (T, error) {
+	type result struct {
+		srv   *server
+		value T
+		err   error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	servers := s.ranked()
+	results := make(chan result, len(servers))
+	asked, pending := 0, 0
+	defer func() {
+		cancel()
+		for ; pending > 0; pending-- {
+			if r := <-results; r.err == nil && discard != nil {
+				discard(r.value)
+			}
+		}
+	}()
+	next := func() {
+		srv := servers[asked]
+		asked++
+		pending++
+		go func() {
+			r := result{srv: srv}
+			var c *conn
+			if c, r.err = srv.connect(ctx); r.err == nil {
+				r.value, r.err = ask(ctx, c)
+			}
+			results <- r
+		}()
+	}
+
+	hedge := time.NewTimer(stagger)
+	defer hedge.Stop()
+	next()
+	var failed error
+	for {
+		select {
+		case r := <-results:
+			pending--
+			if r.err == nil {
+				for _, srv := range servers[:asked] {
+					if srv != r.srv {
+						s.demote(srv)
+					}
+				}
+				return r.value, nil
+			}
+			r.err = fmt.Errorf("%s: %w", r.srv.url, r.err)
+			if failed == nil {
+				failed = r.err
+			} else {
+				failed = fmt.Errorf("%w; %w", failed, r.err)
+			}
+			switch {
+			case asked < len(servers) && ctx.Err() == nil:
+				next()
+				hedge.Reset(stagger)
+			case pending == 0:
+				if ctx.Err() != nil {
+					// Everybody asked was silent: begin with the next one.
+					s.demote(servers[0])
+				}
+				var none T
+				return none, failed
+			}
+		case <-hedge.C:
+			if asked < len(servers) {
+				next()
+				hedge.Reset(stagger)
+			}
+		}
+	}
+}
