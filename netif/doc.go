@@ -20,21 +20,23 @@
 // Those that the caller named, matched exactly by family, address, prefix length and interface index; no other. Raise refuses
 // ([ErrForeign]) to turn an address of somebody else, such as a permanent one that the administrator wrote, into one with a
 // lifetime. Ours are recognised by the protocol number 0x76 ("v") that `ip addr` shows behind proto. Kernels before 5.18 ignore
-// the number; there, a finite lifetime, preferred_lft 0 and noprefixroute together count as the mark, which a deprecated
+// the number; there, a finite lifetime, preferred_lft 0 and the flags that ours have count as the mark, which a deprecated IPv6
 // address of NetworkManager can wear too.
 //
 // # May an address be a source address?
 //
 // It is added with preferred_lft 0, that is, deprecated. For IPv6 the kernel then prefers any other address of suitable scope
 // (RFC 6724, rule 3). For IPv4 the kernel ignores it: inet_select_addr in net/ipv4/devinet.c takes the first primary address of
-// the link that matches the next hop, else the first primary address at all. Measured on Linux 6.18 for a /32:
+// the link that has the next hop in its subnet, else the first primary address at all. Measured on Linux 6.18 for a /32
+// (TestSourceAddress):
 //
 //   - the link has its own address, and the destination or its gateway lies in that subnet: never chosen, whichever came first;
 //   - a route without a gateway leads outside that subnet ("default dev ppp0"): chosen if it was added before the link's own
 //     address, unless the route names its source (src);
 //   - the link has no address of its own: chosen.
 //
-// An address with the prefix length of the link's own subnet is a secondary one, which IPv4 never chooses.
+// With the prefix length of the link's own subnet it is never chosen while it is a secondary address, and always when it was
+// there first.
 //
 // # Why are /32 and /128 advised?
 //
@@ -42,6 +44,9 @@
 // lapsed) its secondaries go with it, ours and foreign ones, unless promote_secondaries is set. So before it raises an IPv4
 // address with a prefix shorter than /32 on a link, Raise sets promote_secondaries there, by netlink, so that a read-only
 // /proc/sys does not matter; [Kernel.Prepare] does it ahead of time. A /32 has no subnet to share: nothing is changed for it.
+//
+// An IPv4 address with a shorter prefix also brings the route to its subnet when it is the first one there. All others have
+// noprefixroute.
 //
 // # What does it cost?
 //

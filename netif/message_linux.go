@@ -53,19 +53,29 @@ func (r request) serialize(seq uint32) []byte {
 		return m.Serialize()
 	}
 	lifetime := nl.IfaCacheInfo{IfaCacheinfo: unix.IfaCacheinfo{Valid: r.seconds, Prefered: 0}}
-	m.AddData(nl.NewRtAttr(unix.IFA_FLAGS, nl.Uint32Attr(flagsFor(addr))))
+	m.AddData(nl.NewRtAttr(unix.IFA_FLAGS, nl.Uint32Attr(flagsFor(r.key.prefix))))
 	m.AddData(nl.NewRtAttr(unix.IFA_CACHEINFO, lifetime.Serialize()))
 	m.AddData(nl.NewRtAttr(ifaProto, nl.Uint8Attr(protocol))) // ignored before Linux 5.18
 	return m.Serialize()
 }
 
-// flagsFor returns the flags of our addresses: no route to the subnet, and for IPv6 no duplicate address detection, which would
-// keep the address unusable for a second or more and, while the former holder still answers, for good.
-func flagsFor(a netip.Addr) uint32 {
-	if a.Is4() {
+// flagsFor returns the flags of our addresses.
+//
+// IPv6: no duplicate address detection, which would keep the address unusable for a second or more and, while the former holder
+// still answers, for good. And no route to its subnet: the kernel would give a route that router advertisements made, the same
+// one, the lifetime of our address (fib6_add_rt2node in net/ipv6/ip6_fib.c).
+//
+// IPv4: a /32 has no such route. With a shorter prefix it must not be suppressed: when the address becomes the primary one of its
+// subnet, because the link's own address went away for a moment, the own one comes back as a secondary, which brings no route
+// itself, and the host would be cut off from its subnet.
+func flagsFor(p netip.Prefix) uint32 {
+	switch {
+	case p.Addr().Is6():
+		return unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_NODAD
+	case p.IsSingleIP():
 		return unix.IFA_F_NOPREFIXROUTE
 	}
-	return unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_NODAD
+	return 0
 }
 
 // messages yields the netlink messages of one datagram, header and body. It stops at the first malformed one.
@@ -156,10 +166,11 @@ func parseAddress(b []byte, marks bool) (observed, bool) {
 		o.valid = -1
 	}
 	o.ours = valid != forever && local == address
+	want := flagsFor(o.key.prefix)
 	if marks {
 		o.ours = o.ours && proto == protocol
 	} else {
-		o.ours = o.ours && preferred == 0 && flags&flagsFor(local) == flagsFor(local)
+		o.ours = o.ours && preferred == 0 && flags&want == want
 	}
 	return o, o.key.prefix.IsValid()
 }
