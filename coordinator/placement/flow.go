@@ -24,6 +24,7 @@ type flow struct {
 	nodes, words, layers int
 
 	lo, hi, load []int32 // by node
+	lacking      row     // nodes with load below lo
 	spare        int     // optional places not yet taken; negative: too many are
 
 	rows  []row   // by unit: where it may be
@@ -62,16 +63,17 @@ func newFlow(nodes, layers, units int, r room, load []int32) *flow {
 	f := &flow{
 		nodes: nodes, words: words, layers: layers,
 		lo: r.lo, hi: r.hi, load: append([]int32(nil), load...),
-		rows:  make([]row, units),
-		home:  filled(units, none),
-		layer: make([]int32, units),
-		at:    filled(units, none),
-		pot:   make([]int32, vertices),
-		count: make([]int32, vertices),
-		head:  filled(vertices, none),
-		next:  make([]int32, units),
-		prev:  make([]int32, units),
-		tags:  rows(nodes, layers>>6+1),
+		rows:    make([]row, units),
+		home:    filled(units, none),
+		layer:   make([]int32, units),
+		at:      filled(units, none),
+		pot:     make([]int32, vertices),
+		count:   make([]int32, vertices),
+		head:    filled(vertices, none),
+		next:    make([]int32, units),
+		prev:    make([]int32, units),
+		tags:    rows(nodes, layers>>6+1),
+		lacking: make(row, words),
 	}
 	f.marked = rows(layers+1, words)
 	sets := rows(layers+1, words)
@@ -108,6 +110,9 @@ func (f *flow) run() {
 		if f.lo[u] < f.hi[u] && f.load[u] > f.lo[u] {
 			f.spare--
 		}
+		if f.load[u] < f.lo[u] {
+			f.lacking.add(int32(u))
+		}
 	}
 	for {
 		for f.pass() {
@@ -132,20 +137,12 @@ func (f *flow) done() bool {
 // zero, and reports whether it found one. If not, the marks tell what can be
 // reached.
 func (f *flow) pass() bool {
-	for _, m := range f.marked {
-		clear(m)
+	f.unmark()
+	found := f.place(f.settle)
+	f.unmark()
+	if f.place(func(i int32) bool { return f.leave(i, 0) }) {
+		found = true
 	}
-	f.poolMarked = false
-	found := false
-	left := f.pending[:0]
-	for _, i := range f.pending {
-		if f.leave(i, 0) {
-			found = true
-		} else {
-			left = append(left, i)
-		}
-	}
-	f.pending = left
 	for u := range int32(f.nodes) {
 		for f.load[u] > f.hi[u] && f.node(u) {
 			f.load[u]--
@@ -157,6 +154,57 @@ func (f *flow) pass() bool {
 		found = true
 	}
 	return found
+}
+
+func (f *flow) unmark() {
+	for _, m := range f.marked {
+		clear(m)
+	}
+	f.poolMarked = false
+}
+
+// place tries to place each pending unit and reports whether it placed any.
+func (f *flow) place(try func(i int32) bool) bool {
+	left := f.pending[:0]
+	for _, i := range f.pending {
+		if !try(i) {
+			left = append(left, i)
+		}
+	}
+	placed := len(left) < len(f.pending)
+	f.pending = left
+	return placed
+}
+
+// settle puts a unit that is nowhere onto a node that lacks one, if that is a
+// path of reduced cost zero. The paths that leave finds may be long; to take the
+// shortest ones first saves most of the work. It marks what takes none.
+func (f *flow) settle(i int32) bool {
+	layer := f.layer[i]
+	set := f.level(layer, 0)
+	if set == nil {
+		return false
+	}
+	for k, w := range f.rows[i] {
+		for w &= set[k] & f.lacking[k] &^ f.marked[layer][k]; w != 0; w &= w - 1 {
+			u := int32(k<<6 + bits.TrailingZeros64(w))
+			g := layer*int32(f.nodes) + u
+			if layer != 0 {
+				if f.pot[u] != f.count[g] {
+					f.marked[layer].add(u)
+					continue
+				}
+				f.count[g]++
+			}
+			f.load[u]++
+			if f.load[u] >= f.lo[u] {
+				f.lacking.del(u)
+			}
+			f.move(i, u)
+			return true
+		}
+	}
+	return false
 }
 
 // leave moves unit i, at a place with that potential, to a place that can take
@@ -208,6 +256,9 @@ func (f *flow) nodeTakes(u int32) bool {
 	switch {
 	case f.load[u] < f.lo[u]:
 		f.load[u]++
+		if f.load[u] >= f.lo[u] {
+			f.lacking.del(u)
+		}
 		return true
 	case f.load[u] < f.hi[u] && f.poolPot == pot && !f.poolMarked && f.pool():
 		f.load[u]++
