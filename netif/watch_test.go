@@ -2,7 +2,11 @@ package netif
 
 import (
 	"context"
+	"fmt"
+	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
 )
 
 // watcher collects the events of one link.
@@ -14,24 +18,33 @@ type watcher struct {
 // watch starts a Watch and waits until it is subscribed. It ends with the test.
 func (b bed) watch(k *Kernel) watcher {
 	b.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
 	w := watcher{b, make(chan Event, 10_000)}
-	done := make(chan error, 1)
-	go func() {
-		done <- k.Watch(ctx, func(e Event) {
-			if e.Kind == Resync || e.Address.Link == b.link || e.Link.Name == b.link {
-				w.events <- e
-			}
-		})
-	}()
-	b.Cleanup(func() {
-		cancel()
-		b.must(<-done)
+	b.startWatch(k, func(e Event) {
+		if e.Kind == Resync || b.concerns(e) {
+			w.events <- e
+		}
 	})
 	if first := w.next(); first.Kind != Resync {
 		b.Fatalf("the first event is %v, want resync", first)
 	}
 	return w
+}
+
+// concerns says whether an event is about the link of the bed, by any of the names that the tests give it, and not about the
+// link-local addresses that the kernel makes.
+func (b bed) concerns(e Event) bool {
+	name := e.Address.Link + e.Link.Name
+	return (name == b.link || name == "was"+b.link) && !(e.Address.Prefix.IsValid() && e.Address.Prefix.Addr().IsLinkLocalUnicast())
+}
+
+func (b bed) startWatch(k *Kernel, deliver func(Event)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- k.Watch(ctx, deliver) }()
+	b.Cleanup(func() {
+		cancel()
+		b.must(<-done)
+	})
 }
 
 func (w watcher) next() Event {
@@ -53,4 +66,134 @@ func (w watcher) await(kind EventKind, a Address) {
 			return
 		}
 	}
+}
+
+// wantEvents fails unless these are the next events about the link. Changes of its state, which come when the kernel pleases, are
+// skipped where none is wanted.
+func (w watcher) wantEvents(want ...string) {
+	w.Helper()
+	for _, text := range want {
+		e := w.next()
+		for e.Kind == LinkChanged && e.String() != text {
+			e = w.next()
+		}
+		if e.String() != text {
+			w.Fatalf("event %q, want %q", e, text)
+		}
+	}
+}
+
+func TestEventsInOrder(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	k := b.open(nil)
+	w := b.watch(k)
+	one, two, six := b.v4(1, 32), b.v4(2, 24), b.v6(1, 128)
+	b.noErrors(k.Raise([][]Address{{one, two}}, 30*time.Second, soon()))
+	for range 5 {
+		b.noErrors(k.Raise([][]Address{{one}}, 30*time.Second, soon())) // no change, no event
+	}
+	b.noErrors(k.Delete([]Address{one}))
+	b.noErrors(k.Raise([][]Address{{six}}, time.Second, soon()))
+	w.wantEvents(
+		fmt.Sprintf("address %s added", one),
+		fmt.Sprintf("address %s added", two),
+		fmt.Sprintf("address %s deleted", one),
+		fmt.Sprintf("address %s added", six),
+		fmt.Sprintf("address %s deleted", six), // lapsed
+	)
+}
+
+func TestEventWhenAnAddressChangesHands(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	k := b.open(nil)
+	a := b.v4(1, 32)
+	b.noErrors(k.Raise(groups(a), 30*time.Second, soon()))
+	w := b.watch(k)
+	addr, err := netlink.ParseAddr(a.Prefix.String())
+	b.must(err)
+	addr.ValidLft, addr.PreferedLft = forever, forever
+	b.must(netlink.AddrReplace(b.find(b.link), addr))
+	e := w.next()
+	if e.Kind != AddressAdded || e.Address.Address != a || e.Address.Ours || e.Address.Valid >= 0 {
+		t.Errorf("event %+v", e)
+	}
+}
+
+func TestLinkEvents(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	k := b.open(nil)
+	w := b.watch(k)
+	until := func(what string, is func(Link) bool) {
+		b.Helper()
+		for {
+			if e := w.next(); e.Kind == LinkChanged && is(e.Link) {
+				return
+			} else if e.Kind != LinkChanged {
+				t.Fatalf("event %v while waiting for: %s", e, what)
+			}
+		}
+	}
+	b.must(netlink.LinkSetDown(b.find(b.link)))
+	until("down", func(l Link) bool { return !l.Up && !l.Carrier })
+	b.must(netlink.LinkSetUp(b.find(b.link)))
+	until("carrier", func(l Link) bool { return l.Up && l.Carrier })
+	b.must(netlink.LinkAddAltName(b.find(b.link), b.link+"alt"))
+	until("alternative name", func(l Link) bool { return len(l.Altnames) == 1 && l.Altnames[0] == b.link+"alt" })
+
+	a := b.v4(1, 24)
+	b.noErrors(k.Raise(groups(a), 30*time.Second, soon()))
+	w.wantEvents(fmt.Sprintf("address %s added", a))
+	b.rename(b.link, "was"+b.link)
+	until("new name", func(l Link) bool { return l.Name == "was"+b.link })
+	b.must(netlink.LinkDel(b.find("was" + b.link)))
+	a.Link = "was" + b.link
+	w.wantEvents(fmt.Sprintf("address %s deleted", a), "link "+a.Link+" deleted")
+
+	b.makeLink()
+	until("back", func(l Link) bool { return l.Up && l.Carrier })
+	b.noErrors(k.Raise(groups(b.v4(1, 24)), 30*time.Second, soon()))
+	w.wantEvents(fmt.Sprintf("address %s added", b.v4(1, 24)))
+}
+
+// A bridge says "deleted" of a port that leaves it.
+func TestLeavingABridgeIsNoDeletion(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	k := b.open(nil)
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: b.link + "br"}}
+	if err := netlink.LinkAdd(bridge); err != nil {
+		lacking(t, "no bridge: %v", err)
+	}
+	defer func() { b.must(netlink.LinkDel(bridge)) }()
+	w := b.watch(k)
+	b.must(netlink.LinkSetMaster(b.find(b.link), bridge))
+	b.must(netlink.LinkSetNoMaster(b.find(b.link)))
+	b.noErrors(k.Raise(groups(b.v4(1, 32)), 30*time.Second, soon()))
+	w.wantEvents(fmt.Sprintf("address %s added", b.v4(1, 32)))
+}
+
+// The receive buffer overflows while deliver blocks: Watch says so, once it is up to date again, and goes on.
+func TestLostEvents(t *testing.T) {
+	b := newBed(t) // alone: the small buffer is no match for what other tests do
+	k := b.open(nil)
+	k.watchBuffer = 1 // the kernel makes it 2304
+	events := make(chan Event)
+	b.startWatch(k, func(e Event) { events <- e })
+	w := watcher{b, events}
+	w.wantEvents("resync")
+	var many [][]Address
+	for i := range 200 {
+		many = append(many, []Address{b.v4(i, 32)})
+	}
+	b.noErrors(k.Raise(many, time.Minute, soon()))
+	w.wantEvents(fmt.Sprintf("address %s added", b.v4(0, 32))) // it was read before the buffer was full
+	for e := w.next(); e.Kind != Resync; e = w.next() {
+	}
+	// In step again: what is there is known, and what changes is told.
+	b.noErrors(k.Raise(many[150:151], time.Minute, soon()))
+	b.noErrors(k.Delete(many[199]))
+	w.wantEvents(fmt.Sprintf("address %s deleted", b.v4(199, 32)))
 }
