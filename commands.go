@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+
+	"viplease/config"
+	"viplease/control"
+	"viplease/coordinator"
+	"viplease/coordinator/placement"
+	"viplease/coordinator/plan"
+	"viplease/leases"
+	"viplease/netif"
+	"viplease/runstate"
+)
+
+// check is `viplease check`: is this configuration right, and, live, is what it names there.
+func check(ctx context.Context, path string, live bool, out io.Writer) error {
+	cfg, err := load(path)
+	if err != nil {
+		return err
+	}
+	cfg.Describe(out)
+	if !live {
+		return nil
+	}
+	return errors.Join(checkLinks(cfg, out), checkEtcd(ctx, cfg, out))
+}
+
+func checkLinks(cfg config.Config, out io.Writer) error {
+	kernel, err := netif.Open(netif.Config{})
+	if err != nil {
+		return err
+	}
+	defer kernel.Close()
+	links, err := kernel.Links()
+	if err != nil {
+		return err
+	}
+	vips, problems := cfg.Resolve(configLinks(links))
+	fmt.Fprintf(out, "interfaces: %d of %d VIPs have a place on this host\n", len(vips), len(cfg.VIPs))
+	errs := make([]error, len(problems))
+	for i, p := range problems {
+		errs[i] = p
+	}
+	return errors.Join(errs...)
+}
+
+func checkEtcd(ctx context.Context, cfg config.Config, out io.Writer) error {
+	store, err := openStore(cfg, nil)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	for _, e := range store.Health(ctx) {
+		fmt.Fprintf(out, "etcd %s: %s\n", e.URL, describe(e))
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	snap, err := store.Read(ctx)
+	if err != nil {
+		return fmt.Errorf("etcd: %w", err)
+	}
+	fmt.Fprintf(out, "etcd: reachable, revision %d, %d keys of this group\n", snap.Revision, len(snap.Entries))
+	return nil
+}
+
+func describe(e leases.Endpoint) string {
+	switch {
+	case !e.Reachable:
+		return fmt.Sprintf("no answer: %v", e.Err)
+	case !e.Leader:
+		return fmt.Sprintf("version %s, but it knows no leader: the cluster has no quorum, or this server is cut off from it", e.Version)
+	case len(e.Errors) > 0:
+		return fmt.Sprintf("version %s, answered in %.1f ms, complains: %s", e.Version, e.Took.Seconds()*1000, strings.Join(e.Errors, "; "))
+	}
+	return fmt.Sprintf("version %s, answered in %.1f ms", e.Version, e.Took.Seconds()*1000)
+}
+
+func socket(path string) (string, error) {
+	cfg, err := load(path)
+	return cfg.Control.Socket, err
+}
+
+// release takes every address of this configuration, and those an earlier one left, off this host.
+func release(_ context.Context, path string, out io.Writer) error {
+	cfg, err := load(path)
+	if err != nil {
+		return err
+	}
+	id, err := identify()
+	if err != nil {
+		return err
+	}
+	dir, err := runstate.Open(runtimeDir(cfg))
+	if errors.Is(err, runstate.ErrLocked) {
+		return control.Refuse("a daemon of this group runs on this host; stop or drain it instead")
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	left, err := dir.Load(id.boot, cfg.Node)
+	if err != nil {
+		return err
+	}
+	kernel, err := netif.Open(netif.Config{})
+	if err != nil {
+		return err
+	}
+	defer kernel.Close()
+	return releaseAll(&kernelPort{kernel: kernel, cfg: cfg}, former(left.Addresses, cfg), out)
+}
+
+func releaseAll(k *kernelPort, addresses []plan.Address, out io.Writer) error {
+	places, err := k.Places()
+	if err != nil {
+		return err
+	}
+	for _, p := range places {
+		addresses = append(addresses, p.Addresses...)
+	}
+	before, err := k.Present()
+	if err != nil {
+		return err
+	}
+	var up []plan.Address
+	for _, a := range addresses {
+		if before[a] {
+			up = append(up, a)
+		}
+	}
+	errs := k.Delete(up)
+	for i, a := range up {
+		if errs[i] == nil {
+			fmt.Fprintf(out, "released %s dev %s\n", a.Prefix, a.Link)
+		}
+	}
+	if len(up) == 0 {
+		fmt.Fprintln(out, "no address of ours was up")
+	}
+	return errors.Join(errs...)
+}
+
+// direct is what the commands use when no daemon answers: etcd itself.
+func direct(_ context.Context, path string) (control.Daemon, func(), error) {
+	cfg, err := load(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := openStore(cfg, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, pc := etcdPort{store}, planConfig(cfg, identity{})
+	read := func() (plan.SnapshotRead, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		return e.Read(ctx)
+	}
+	view := func() coordinator.Snapshot {
+		snap, err := read()
+		if err != nil {
+			return coordinator.Unreachable(pc, err)
+		}
+		return coordinator.Observe(pc, snap, now())
+	}
+	state := func() (placement.Input, error) {
+		snap, err := read()
+		if err != nil {
+			return placement.Input{}, err
+		}
+		return coordinator.ObserveState(pc, snap, now()), nil
+	}
+	return operator(cfg, e, view, state), func() { store.Close() }, nil
+}
+
+func operator(cfg config.Config, intents coordinator.Intents, view func() coordinator.Snapshot, state func() (placement.Input, error)) coordinator.Operator {
+	by := "somebody"
+	if u, err := user.Current(); err == nil {
+		by = u.Username
+	}
+	if host, err := os.Hostname(); err == nil {
+		by += "@" + host
+	}
+	return coordinator.Operator{Node: cfg.Node, By: by, Intents: intents, View: view, State: state, Now: now}
+}
+
+var _ control.Daemon = coordinator.Operator{}
+
+var _ coordinator.Intents = etcdPort{(*leases.Store)(nil)}

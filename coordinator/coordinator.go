@@ -1,0 +1,227 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"viplease/coordinator/plan"
+)
+
+// Config is what a Coordinator needs to know.
+type Config struct {
+	Plan  plan.Config
+	Leave time.Duration // how long handing over may take after the context has ended
+	Log   *slog.Logger
+}
+
+// leaveGrace is what a write that is under way at the end of Config.Leave may still take.
+const leaveGrace = time.Second
+
+// Coordinator is one node at work. Make it with [New].
+type Coordinator struct {
+	cfg   Config
+	ports Ports
+	log   *slog.Logger
+
+	facts     chan plan.Fact
+	asks      chan func(*plan.View, plan.Now)
+	kernel    chan plan.Action
+	reread    chan struct{}
+	events    history
+	authority atomic.Int64 // boot time until which announcements are allowed
+	pending   pendingLease
+	sick      chan error // the first reason to stop at once
+	running   sync.WaitGroup
+}
+
+// New makes a Coordinator. It starts nothing.
+func New(cfg Config, ports Ports) *Coordinator {
+	return &Coordinator{
+		cfg: cfg, ports: ports, log: cfg.Log,
+		facts:  make(chan plan.Fact, 256),
+		asks:   make(chan func(*plan.View, plan.Now)),
+		kernel: make(chan plan.Action, 4*(len(cfg.Plan.VIPs)+len(cfg.Plan.Former)+16)), // one operation per VIP at a time: it never fills
+		reread: make(chan struct{}, 1),
+		sick:   make(chan error, 1),
+	}
+}
+
+// Run keeps this node's part of the VIPs up until ctx ends; then it hands everything over, which takes Config.Leave at the most, and returns nil. Any
+// error means that the node could not go on; the addresses are down then. Run may be called once.
+func (c *Coordinator) Run(ctx context.Context, memory plan.Remembered) (err error) {
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic in the loop: %v\n%s", r, debug.Stack())
+		}
+		c.authority.Store(0)
+		stop()
+		c.running.Wait()
+		err = errors.Join(err, c.sweep())
+	}()
+	c.task(work, "kernel lane", c.kernelLane)
+	c.task(work, "kernel events", c.kernelEvents)
+	c.task(work, "etcd watch", c.storeWatch)
+	c.task(work, "announcer", c.ports.Announcer.Run)
+	view := plan.New(c.cfg.Plan, c.ports.Now())
+	view.Apply(memory, c.ports.Now())
+	return c.loop(ctx, work, view)
+}
+
+// task runs f in a goroutine that Run waits for. If it panics, or returns an error while it should still run, the node stops.
+func (c *Coordinator) task(ctx context.Context, name string, f func(context.Context) error) {
+	c.running.Add(1)
+	go func() {
+		defer c.running.Done()
+		defer func() {
+			if r := recover(); r != nil {
+				c.stop(fmt.Errorf("panic in %s: %v\n%s", name, r, debug.Stack()))
+			}
+		}()
+		if err := f(ctx); err != nil && ctx.Err() == nil {
+			c.stop(fmt.Errorf("%s: %w", name, err))
+		}
+	}()
+}
+
+// stop makes Run return err, after the addresses are down. Only the first reason counts.
+func (c *Coordinator) stop(err error) {
+	select {
+	case c.sick <- err:
+	default:
+	}
+}
+
+// loop turns until the node has left. leave ending means: hand over; work is for everything under way.
+func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	leaving := leave.Done()
+	limit := time.Duration(1<<63 - 1)
+	for {
+		select {
+		case f := <-c.facts:
+			view.Apply(f, c.ports.Now())
+			c.drain(view)
+		case ask := <-c.asks:
+			ask(view, c.ports.Now())
+			continue
+		case err := <-c.sick:
+			return err
+		case <-leaving:
+			leaving = nil
+			now := c.ports.Now()
+			limit = now.Boot + c.cfg.Leave + leaveGrace
+			view.Apply(plan.Leave{Deadline: now.Boot + c.cfg.Leave}, now)
+			c.log.Info("leaving: handing over", "within", c.cfg.Leave)
+		case <-timer.C:
+		}
+		now := c.ports.Now()
+		actions, wake := plan.Decide(view, now)
+		view.Dispatched(actions, now)
+		c.authority.Store(int64(view.Authority()))
+		for _, a := range actions {
+			c.dispatch(work, view, a)
+		}
+		c.tell(view.Notes(), now)
+		if view.Done() {
+			return nil
+		}
+		if now.Boot > limit {
+			return errors.New("handing over took too long")
+		}
+		timer.Reset(min(max(wake-now.Boot, 0), c.cfg.Plan.CheckInterval))
+	}
+}
+
+// drain folds what else has arrived, so that one decision serves many facts.
+func (c *Coordinator) drain(view *plan.View) {
+	for range cap(c.facts) {
+		select {
+		case f := <-c.facts:
+			view.Apply(f, c.ports.Now())
+		default:
+			return
+		}
+	}
+}
+
+// post hands a fact to the loop, or drops it when the node has stopped.
+func (c *Coordinator) post(ctx context.Context, f plan.Fact) {
+	select {
+	case c.facts <- f:
+	case <-ctx.Done():
+	}
+}
+
+// dispatch starts one action. It never blocks.
+func (c *Coordinator) dispatch(ctx context.Context, view *plan.View, a plan.Action) {
+	c.log.Debug("do", "action", a.String())
+	switch a := a.(type) {
+	case plan.RaiseAddresses, plan.DelAddresses, plan.ReadAddresses, plan.Announce:
+		select {
+		case c.kernel <- a:
+		default:
+			c.stop(errors.New("the kernel lane is stuck"))
+		}
+	case plan.Reread:
+		select {
+		case c.reread <- struct{}{}:
+		default:
+		}
+	case plan.Register:
+		_, known := view.Registration()
+		c.call(ctx, a, func(ctx context.Context) plan.Fact { return c.register(ctx, a, known) })
+	default:
+		c.call(ctx, a, func(ctx context.Context) plan.Fact { return c.carryOut(ctx, a) })
+	}
+}
+
+// call makes one call to etcd in a goroutine of its own.
+func (c *Coordinator) call(ctx context.Context, a plan.Action, f func(context.Context) plan.Fact) {
+	c.task(ctx, a.String(), func(ctx context.Context) error {
+		c.post(ctx, f(ctx))
+		return nil
+	})
+}
+
+// tell logs what happened and keeps it for status.
+func (c *Coordinator) tell(notes []plan.Note, now plan.Now) {
+	for _, n := range notes {
+		c.events.add(Event{At: now.Wall, VIP: n.VIP, Node: n.Node, What: n.What, Why: n.Why})
+		level := slog.LevelInfo
+		switch {
+		case n.Node != c.cfg.Plan.Node || n.What == "claimed":
+			level = slog.LevelDebug
+		case n.What == "fault" || n.What == "lapsed" || n.What == "withdrawn" || n.What == "address gone" || n.What == "claim lost" || n.What == "store went back":
+			level = slog.LevelWarn
+		}
+		attrs := []any{}
+		if n.VIP != "" {
+			attrs = append(attrs, "vip", n.VIP)
+		}
+		if n.Node != c.cfg.Plan.Node {
+			attrs = append(attrs, "node", n.Node)
+		}
+		c.log.Log(context.Background(), level, n.What, append(attrs, "why", n.Why)...)
+	}
+}
+
+// sweep takes every address of this node's configuration down, whoever set it: the last thing that a node does, however it ends.
+func (c *Coordinator) sweep() error {
+	places, err := c.ports.Kernel.Places()
+	if err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	all := append([]plan.Address(nil), c.cfg.Plan.Former...)
+	for _, p := range places {
+		all = append(all, p.Addresses...)
+	}
+	return errors.Join(c.ports.Kernel.Delete(all)...)
+}

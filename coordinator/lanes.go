@@ -1,0 +1,231 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"viplease/coordinator/plan"
+)
+
+// Timeouts of single calls. Checks have their own; see plan.Config.
+const (
+	writeTimeout  = time.Second     // of a transaction: after that it is in doubt
+	readTimeout   = 5 * time.Second // of a whole snapshot
+	renewTimeout  = 2 * time.Second
+	revokeTimeout = time.Second
+
+	rereadPause = 250 * time.Millisecond // between two readings when the store cannot be watched
+	rereadEvery = 5 * time.Minute        // whatever the watch said
+)
+
+// kernelLane carries out everything that touches addresses, in order.
+func (c *Coordinator) kernelLane(ctx context.Context) error {
+	for {
+		select {
+		case a := <-c.kernel:
+			c.kernelAction(ctx, a)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (c *Coordinator) kernelAction(ctx context.Context, a plan.Action) {
+	switch a := a.(type) {
+	case plan.RaiseAddresses:
+		errs := c.ports.Kernel.Raise(a.Items, c.cfg.Plan.Hold, a.Until)
+		for i, it := range a.Items {
+			f := plan.AddressesRaised{VIP: it.VIP, T0: a.T0, Err: errs[i]}
+			f.Late, f.Left = errors.Is(errs[i], ErrLate), errors.Is(errs[i], ErrLeft)
+			c.post(ctx, f)
+		}
+	case plan.DelAddresses:
+		c.del(ctx, a)
+	case plan.ReadAddresses:
+		places, err := c.ports.Kernel.Places()
+		if err == nil {
+			c.post(ctx, plan.PlacesObserved{Places: places})
+		}
+		present, err2 := c.ports.Kernel.Present()
+		c.post(ctx, plan.AddressesObserved{Present: present, Err: errors.Join(err, err2)})
+	case plan.Announce:
+		for _, addr := range a.Item.Addresses {
+			if err := c.ports.Announcer.Announce(addr.Link, addr.Prefix.Addr(), a.Kept, c.mayAnnounce); err != nil {
+				c.log.Warn("cannot announce", "vip", a.Item.VIP, "err", err)
+			}
+		}
+	default:
+		panic(fmt.Sprintf("coordinator: %T in the kernel lane", a))
+	}
+}
+
+// del stops announcing, then deletes, then reports: in this order nothing is announced after a release.
+func (c *Coordinator) del(ctx context.Context, a plan.DelAddresses) {
+	var all []plan.Address
+	for _, it := range a.Items {
+		for _, addr := range it.Addresses {
+			c.ports.Announcer.Stop(addr.Link, addr.Prefix.Addr())
+			all = append(all, addr)
+		}
+	}
+	errs := c.ports.Kernel.Delete(all)
+	for _, it := range a.Items {
+		n := len(it.Addresses)
+		c.post(ctx, plan.AddressesDeleted{VIP: it.VIP, Err: errors.Join(errs[:n]...)})
+		errs = errs[n:]
+	}
+}
+
+// mayAnnounce is asked before every frame.
+func (c *Coordinator) mayAnnounce() bool {
+	return c.ports.Now().Boot < time.Duration(c.authority.Load())
+}
+
+// kernelEvents turns the host's events into facts.
+func (c *Coordinator) kernelEvents(ctx context.Context) error {
+	return c.ports.Events.Watch(ctx, func(e KernelEvent) {
+		if e.Links {
+			c.post(ctx, plan.AddressChanged{}) // where VIPs go is read together with what is there
+			return
+		}
+		c.post(ctx, plan.AddressChanged{Address: e.Address, Present: e.Present})
+	})
+}
+
+// storeWatch keeps the view fed: a snapshot, and the watch that continues it, again and again.
+func (c *Coordinator) storeWatch(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := c.readAndWatch(ctx); err != nil {
+			c.log.Debug("reading all again", "why", err)
+			sleep(ctx, rereadPause)
+		}
+	}
+	return nil
+}
+
+func (c *Coordinator) readAndWatch(ctx context.Context) error {
+	reading, cancel := context.WithTimeout(ctx, readTimeout)
+	snapshot, err := c.ports.Feed.Read(reading)
+	cancel()
+	if err != nil {
+		return err
+	}
+	c.post(ctx, snapshot)
+	watching, cancel := context.WithTimeout(ctx, rereadEvery)
+	defer cancel()
+	done := make(chan struct{})
+	defer close(done)
+	c.task(watching, "reread", func(watching context.Context) error {
+		select {
+		case <-c.reread:
+			cancel()
+		case <-watching.Done():
+		case <-done:
+		}
+		return nil
+	})
+	return c.ports.Feed.Watch(watching, snapshot.Revision+1, func(b plan.BatchSeen) { c.post(ctx, b) })
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// pendingLease is the lease of a registration that is in doubt: it is used again, so that a registration that did succeed is found.
+type pendingLease struct {
+	reg     string
+	lease   int64
+	granted time.Duration
+}
+
+// register remembers the registration before it can stand, so that a crash in between leaves no claim that nobody knows to be ours.
+func (c *Coordinator) register(ctx context.Context, a plan.Register, known []string) plan.Fact {
+	ctx, cancel := context.WithTimeout(ctx, 2*writeTimeout)
+	defer cancel()
+	p := &c.pending // registrations are made one at a time
+	if p.reg != a.Member.Reg {
+		lease, granted, err := c.ports.Registry.Grant(ctx, a.TTL)
+		if err != nil {
+			return plan.RegisterFailed{Err: err}
+		}
+		*p = pendingLease{a.Member.Reg, lease, granted}
+	}
+	if err := c.ports.Memory.Save(plan.Remembered{Known: known}); err != nil {
+		return plan.RegisterFailed{Err: fmt.Errorf("remember the registration: %w", err)}
+	}
+	rev, revision, err := c.ports.Registry.Register(ctx, c.cfg.Plan.Node, p.lease, plan.Encode(a.Member), plan.Encode(a.State))
+	var taken *TakenError
+	switch {
+	case errors.As(err, &taken):
+		return plan.RegisterFailed{Taken: slices.Clone(taken.Value), Err: err}
+	case errors.Is(err, ErrGone):
+		*p = pendingLease{}
+		return plan.RegisterFailed{Err: err}
+	case err != nil:
+		return plan.RegisterFailed{Err: err}
+	}
+	reg := plan.Registration{ID: a.Member.Reg, MemberRev: rev, Lease: p.lease, TTL: p.granted}
+	if err := c.ports.Memory.Save(plan.Remembered{Last: reg, Known: known}); err != nil {
+		return plan.RegisterFailed{Err: fmt.Errorf("remember the registration: %w", err)}
+	}
+	return plan.Registered{Registration: reg, Revision: revision, State: a.State}
+}
+
+// carryOut makes the one call to etcd that the action asks for.
+func (c *Coordinator) carryOut(ctx context.Context, a plan.Action) plan.Fact {
+	ctx, cancel := context.WithTimeout(ctx, timeout(a, c.cfg.Plan.CheckTimeout))
+	defer cancel()
+	node := c.cfg.Plan.Node
+	switch a := a.(type) {
+	case plan.Check:
+		f, err := c.ports.Claims.Check(ctx, node, a.Since)
+		if err != nil {
+			return plan.CheckFailed{Err: err}
+		}
+		f.Since, f.Keys = a.Since, a.Keys
+		return f
+	case plan.Commit:
+		f, err := c.ports.Claims.Commit(ctx, node, a)
+		if err != nil {
+			return plan.ClaimsFailed{Writes: a.Writes, InDoubt: !errors.Is(err, ErrNotApplied), Err: err}
+		}
+		f.Writes = a.Writes
+		return f
+	case plan.Renew:
+		ttl, err := c.ports.Registry.Renew(ctx, a.Lease)
+		if err != nil {
+			return plan.RenewFailed{Gone: errors.Is(err, ErrGone), Err: err}
+		}
+		return plan.Renewed{TTL: ttl}
+	case plan.WriteState:
+		if err := c.ports.Claims.PutState(ctx, node, a.Registration, plan.Encode(a.State)); err != nil {
+			return plan.StateFailed{Err: err}
+		}
+		return plan.StateWritten{State: a.State}
+	case plan.WriteLayout:
+		return plan.LayoutWritten{Err: c.ports.Claims.PutOnce(ctx, "configs/"+a.Digest, plan.Encode(a.Layout))}
+	case plan.Deregister:
+		return plan.Deregistered{Err: c.ports.Registry.Revoke(ctx, a.Lease)}
+	}
+	panic(fmt.Sprintf("coordinator: unknown action %T", a))
+}
+
+func timeout(a plan.Action, check time.Duration) time.Duration {
+	switch a.(type) {
+	case plan.Check:
+		return check
+	case plan.Renew:
+		return renewTimeout
+	case plan.Deregister:
+		return revokeTimeout
+	}
+	return writeTimeout
+}

@@ -1,0 +1,164 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Action is something to do now. Each is answered by a fact.
+type Action interface {
+	fmt.Stringer
+	action()
+}
+
+type (
+	// Register: grant a lease of TTL and create the member key, with the state beside it. Answered by Registered or RegisterFailed.
+	Register struct {
+		Member Member
+		State  State
+		TTL    time.Duration
+	}
+	// Renew the lease once. Answered by Renewed or RenewFailed.
+	Renew struct{ Lease int64 }
+	// WriteState puts states/<node>. Answered by StateWritten or StateFailed.
+	WriteState struct {
+		Registration Registration
+		State        State
+	}
+	// WriteLayout puts configs/<digest> unless it stands. Answered by LayoutWritten.
+	WriteLayout struct {
+		Digest string
+		Layout Layout
+	}
+	// Check authority. Answered by CheckAnswered, which repeats Since and Keys, or CheckFailed.
+	Check struct{ Since, Keys int64 }
+	// Commit writes claims in one transaction. Answered by ClaimsCommitted or ClaimsFailed.
+	Commit struct {
+		MemberRev int64
+		Writes    []ClaimWrite
+	}
+	// RaiseAddresses adds or refreshes addresses in one burst, with the kernel lifetime Config.Hold, not after Until. Answered by one AddressesRaised per item.
+	RaiseAddresses struct {
+		Items []Item
+		T0    time.Duration // of the check that gives the authority
+		Until time.Duration // boot time; what was done later is undone at once
+	}
+	// DelAddresses stops announcing and then deletes. Answered by one AddressesDeleted per item.
+	DelAddresses struct{ Items []Item }
+	// ReadAddresses reads back what the kernel has. Answered by AddressesObserved.
+	ReadAddresses struct{}
+	// Reread the store: the view and a check do not agree. Answered by SnapshotRead.
+	Reread struct{}
+	// Announce the addresses of a VIP, now and on schedule until they are deleted. Kept: they were up all along, so only the slow refresh is due.
+	// Not answered.
+	Announce struct {
+		Item Item
+		Kept bool
+	}
+	// Deregister revokes the lease: the end of Leave. Answered by Deregistered.
+	Deregister struct{ Lease int64 }
+)
+
+// Item is one VIP's addresses.
+type Item struct {
+	VIP       string
+	Addresses []Address
+	Fresh     bool // add, not a refresh of addresses that are up
+}
+
+// Kind is what a ClaimWrite does.
+type Kind string
+
+// The kinds of claim write. All are the same operation, a guarded compare-and-swap.
+const (
+	Take     Kind = "take"     // from an owner that is gone, a release, or nothing
+	Restamp  Kind = "re-stamp" // own claim, new registration, or to end a doubt
+	Offer    Kind = "offer"    // name the target of a move
+	Cancel   Kind = "cancel"   // take an offer back
+	Accept   Kind = "accept"   // the target is ready to raise it
+	Transfer Kind = "transfer" // to the target; the addresses are down
+	Release  Kind = "release"  // to nobody; the addresses are down
+)
+
+// ClaimWrite is one compare-and-swap on a claim.
+type ClaimWrite struct {
+	VIP        string
+	Kind       Kind
+	Claim      Claim
+	IfMod      int64      // the claim's mod revision; 0: the key must not exist
+	OwnerGone  *MemberRef // the old owner's registration must not stand
+	TargetHere *MemberRef // the target's registration must stand
+}
+
+// MemberRef names a registration by node and create revision of the member key.
+type MemberRef struct {
+	Node      string
+	MemberRev int64
+}
+
+func (Register) action()       {}
+func (Renew) action()          {}
+func (WriteState) action()     {}
+func (WriteLayout) action()    {}
+func (Check) action()          {}
+func (Commit) action()         {}
+func (RaiseAddresses) action() {}
+func (DelAddresses) action()   {}
+func (ReadAddresses) action()  {}
+func (Announce) action()       {}
+func (Reread) action()         {}
+func (Deregister) action()     {}
+
+func (a Register) String() string { return "register " + a.Member.Reg + " " + a.State.State }
+func (a Renew) String() string    { return fmt.Sprintf("renew %x", a.Lease) }
+func (a WriteState) String() string {
+	return strings.TrimSpace("state " + a.State.State + " " + a.State.Why)
+}
+func (a WriteLayout) String() string { return "layout " + a.Digest }
+func (a Check) String() string       { return fmt.Sprintf("check since %d, %d keys", a.Since, a.Keys) }
+func (a Commit) String() string {
+	parts := make([]string, len(a.Writes))
+	for i, w := range a.Writes {
+		parts[i] = w.String()
+	}
+	return "commit " + strings.Join(parts, ", ")
+}
+func (a RaiseAddresses) String() string { return fmt.Sprintf("raise %s", items(a.Items)) }
+func (a DelAddresses) String() string   { return fmt.Sprintf("del %s", items(a.Items)) }
+func (a ReadAddresses) String() string  { return "read addresses" }
+func (a Reread) String() string         { return "reread" }
+func (a Announce) String() string {
+	if a.Kept {
+		return "announce " + a.Item.VIP + " (kept)"
+	}
+	return "announce " + a.Item.VIP
+}
+func (a Deregister) String() string { return "deregister" }
+
+func (w ClaimWrite) String() string {
+	s := fmt.Sprintf("%s %s if %d", w.Kind, w.VIP, w.IfMod)
+	if w.OwnerGone != nil {
+		s += fmt.Sprintf(", %s/%d gone", w.OwnerGone.Node, w.OwnerGone.MemberRev)
+	}
+	if w.TargetHere != nil {
+		s += fmt.Sprintf(", %s/%d here", w.TargetHere.Node, w.TargetHere.MemberRev)
+	}
+	return s
+}
+
+func items(list []Item) string {
+	parts := make([]string, len(list))
+	for i, it := range list {
+		parts[i] = it.VIP
+		if it.Fresh {
+			parts[i] = "+" + it.VIP
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// Note is something an operator may want to know: a log line and a line of history.
+type Note struct {
+	VIP, Node, What, Why string
+}

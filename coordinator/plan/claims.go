@@ -1,0 +1,218 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+)
+
+// claims decides about every claim that this node may write: at most one write per claim at a time, many in one transaction.
+func (d *decision) claims() {
+	v := d.v
+	if v.self.phase != registered || v.self.adopted || !v.etcd.synced {
+		return
+	}
+	var writes []ClaimWrite
+	for _, vip := range v.names {
+		l := v.local[vip]
+		if l.write || !d.at(l.writeAt) {
+			continue
+		}
+		if w, ok := d.write(vip, v.etcd.claims[vip], l); ok {
+			writes = append(writes, w)
+		}
+	}
+	for len(writes) > 0 {
+		n := min(len(writes), max(v.cfg.MaxWrites, 1))
+		d.do(Commit{MemberRev: v.self.reg.MemberRev, Writes: writes[:n]})
+		writes = writes[n:]
+	}
+}
+
+func (d *decision) write(vip string, c claim, l *local) (ClaimWrite, bool) {
+	v := d.v
+	switch {
+	case v.mine(c):
+		return d.writeMine(vip, c, l)
+	case v.own(c):
+		if state, _, _ := v.readiness(d.now.Boot); state != StateJoining {
+			return d.restamp(vip, c), true
+		}
+	case !c.valid() && l.lost && l.some && v.vipHere(vip):
+		return d.restamp(vip, c), true
+	case c.valid() && c.To == v.cfg.Node:
+		if c.Accept != v.self.reg.MemberRev && d.accepts(vip, c) {
+			n := d.next(c)
+			n.Accept = v.self.reg.MemberRev
+			return ClaimWrite{VIP: vip, Kind: Accept, Claim: n, IfMod: c.mod}, true
+		}
+	}
+	return d.take(vip, c, l)
+}
+
+// writeMine: what to write to a claim that this registration holds.
+func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
+	v := d.v
+	down := !l.some && l.op == idle
+	switch {
+	case l.doubt:
+		return d.restamp(vip, c), true
+	case d.cannot(vip) != "":
+		if down {
+			return d.release(vip, c, d.cannot(vip)), true
+		}
+	case d.shedding(vip):
+		if down {
+			return d.release(vip, c, "stopping"), true
+		}
+	case d.handing(vip):
+		if down {
+			return d.transfer(vip, c), true
+		}
+	case c.To != "":
+		if l.offered != c.To || d.at(l.offeredAt+offerTimeout) {
+			n := d.next(c)
+			n.To, n.Accept = "", 0
+			return ClaimWrite{VIP: vip, Kind: Cancel, Claim: n, IfMod: c.mod}, true
+		}
+	case c.WaitMS != v.cfg.Wait.Milliseconds():
+		return d.restamp(vip, c), true
+	default:
+		if m, ok := d.move(vip); ok {
+			n := d.next(c)
+			n.To, n.Accept, n.Why = m.To, 0, string(m.Why)
+			target := MemberRef{m.To, v.etcd.members[m.To].create}
+			return ClaimWrite{VIP: vip, Kind: Offer, Claim: n, IfMod: c.mod, TargetHere: &target}, true
+		}
+	}
+	return ClaimWrite{}, false
+}
+
+// next is the claim's value for the next write: the same, with a new attempt id and the version that etcd will give it.
+func (d *decision) next(c claim) Claim {
+	d.tries++
+	n := c.Claim
+	if !c.valid() {
+		n = Claim{}
+	}
+	n.V = Format
+	n.Try = fmt.Sprintf("%s/%d", d.v.cfg.Seed, d.v.tries+d.tries)
+	n.Writes = 1
+	if !c.absent && c.mod > 0 {
+		n.Writes = c.version + 1
+	}
+	return n
+}
+
+// stamped is the claim's next value with this node as its holder.
+func (d *decision) stamped(vip string, c claim) Claim {
+	v := d.v
+	n := d.next(c)
+	if n.Node != v.cfg.Node || n.Since.IsZero() {
+		n.Since = d.now.Wall
+	}
+	n.Node, n.Reg, n.MemberRev, n.WaitMS = v.cfg.Node, v.self.reg.ID, v.self.reg.MemberRev, v.cfg.Wait.Milliseconds()
+	n.To, n.Accept = "", 0
+	if here, ok := v.vips[vip]; ok {
+		n.Addresses = texts(here.Prefixes)
+	}
+	return n
+}
+
+func (d *decision) restamp(vip string, c claim) ClaimWrite {
+	n := d.stamped(vip, c)
+	if !c.valid() {
+		n.Why = "the claim was missing or foreign; written again by its holder"
+	}
+	return ClaimWrite{VIP: vip, Kind: Restamp, Claim: n, IfMod: ifMod(c)}
+}
+
+func (d *decision) release(vip string, c claim, why string) ClaimWrite {
+	n := d.next(c)
+	n.Node, n.Reg, n.MemberRev, n.To, n.Accept = "", "", 0, "", 0
+	n.Why = fmt.Sprintf("released by %s: %s", d.v.cfg.Node, why)
+	return ClaimWrite{VIP: vip, Kind: Release, Claim: n, IfMod: c.mod}
+}
+
+func (d *decision) transfer(vip string, c claim) ClaimWrite {
+	v := d.v
+	target := v.etcd.members[c.To]
+	n := d.next(c)
+	n.Node, n.Reg, n.MemberRev, n.To, n.Accept = c.To, target.Reg, target.create, "", 0
+	n.Since = d.now.Wall
+	n.Why = fmt.Sprintf("moved from %s: %s", v.cfg.Node, c.Why)
+	return ClaimWrite{VIP: vip, Kind: Transfer, Claim: n, IfMod: c.mod, TargetHere: &MemberRef{c.To, target.create}}
+}
+
+func ifMod(c claim) int64 {
+	if c.absent {
+		return 0
+	}
+	return c.mod
+}
+
+// accepts tells whether this node would raise the VIP at once if it were transferred now.
+func (d *decision) accepts(vip string, c claim) bool {
+	v := d.v
+	state, _, _ := v.readiness(d.now.Boot)
+	_, drained := v.etcd.drains[v.cfg.Node]
+	return state == StateReady && !drained && d.cannot(vip) == "" && v.etcd.alive(c.owner()) &&
+		v.self.freshCheck() && d.now.Boot-v.self.good.t0 < 2*v.cfg.CheckTimeout && d.now.Boot >= v.notBefore
+}
+
+// handing tells whether the VIP is on its way out: the target of our offer is ready for it.
+func (d *decision) handing(vip string) bool {
+	v, l := d.v, d.v.local[vip]
+	c := v.etcd.claims[vip]
+	return v.mine(c) && c.To != "" && c.Accept > 0 && l.offered == c.To && v.etcd.alive(MemberRef{c.To, c.Accept}) && !l.doubt
+}
+
+// shedding tells whether this node gives the VIP up without a target: it stops, and nobody is there to take it over in an orderly way.
+func (d *decision) shedding(vip string) bool {
+	v, s := d.v, &d.v.self
+	if !s.leaving {
+		return false
+	}
+	if c := v.etcd.claims[vip]; v.mine(c) && c.To != "" && v.local[vip].offered == c.To && !d.at(s.deadline) {
+		return false // a move is under way
+	}
+	_, ok := d.move(vip)
+	etcdAway := !s.freshCheck() || d.now.Boot-s.good.t0 > 3*v.cfg.CheckTimeout
+	return !ok || etcdAway || d.at(s.deadline)
+}
+
+// take: the claim is somebody else's, nobody's, or missing. It may be taken when the plan gives the VIP to this node and the evidence is old enough.
+func (d *decision) take(vip string, c claim, l *local) (ClaimWrite, bool) {
+	v := d.v
+	p := v.placement()
+	if p.assign[vip] != v.cfg.Node || v.self.leaving || d.cannot(vip) != "" || l.some || l.op != idle || !v.self.freshCheck() {
+		return ClaimWrite{}, false
+	}
+	free, why, ok := d.free(vip, c)
+	if !ok || !d.at(max(free, v.notBefore)) {
+		return ClaimWrite{}, false
+	}
+	n := d.stamped(vip, c)
+	n.Since, n.Why = d.now.Wall, why
+	w := ClaimWrite{VIP: vip, Kind: Take, Claim: n, IfMod: ifMod(c)}
+	if c.valid() && c.Node != "" {
+		owner := c.owner()
+		w.OwnerGone = &owner
+	}
+	return w, true
+}
+
+// free says from which boot time on the claim may be taken, and why; ok is false when it has a live owner, or nobody can tell.
+func (d *decision) free(vip string, c claim) (at time.Duration, why string, ok bool) {
+	v := d.v
+	switch {
+	case !c.valid():
+		since, ok := v.evidence.unsure[vip]
+		return since + v.cfg.Wait, "nobody held it", ok
+	case c.Node == "":
+		return 0, c.Why, true
+	case v.etcd.alive(c.owner()):
+		return 0, "", false
+	}
+	since, ok := v.evidence.gone[c.owner()]
+	return since + max(v.cfg.Wait, c.wait()), c.Node + " is gone", ok // the larger wait [S10]
+}

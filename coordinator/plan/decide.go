@@ -1,0 +1,150 @@
+package plan
+
+import (
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Decide returns what to do now, in a fixed order, and the boot time at which to ask again if no fact comes before. It changes nothing.
+func Decide(v *View, now Now) ([]Action, time.Duration) {
+	d := &decision{v: v, now: now, wake: never}
+	d.addresses() // removals first: nothing delays them
+	d.registration()
+	d.claims()
+	d.check()
+	d.renewal()
+	d.state()
+	d.leave()
+	return d.actions, d.wake
+}
+
+type decision struct {
+	v       *View
+	now     Now
+	actions []Action
+	wake    time.Duration
+	urgent  bool // an address waits for a fresh check
+	tries   int
+}
+
+func (d *decision) do(a Action) { d.actions = append(d.actions, a) }
+
+// at asks for a wake-up at boot time t, if it is still to come, and tells whether t has come.
+func (d *decision) at(t time.Duration) bool {
+	if d.now.Boot >= t {
+		return true
+	}
+	d.wake = min(d.wake, t)
+	return false
+}
+
+func (d *decision) registration() {
+	v, s := d.v, &d.v.self
+	if s.phase != unregistered || s.leaving || !v.etcd.synced || !d.at(s.at) {
+		return
+	}
+	if m, ok := v.etcd.members[v.cfg.Node]; ok && (s.pending == "" || m.Reg != s.pending) {
+		return // somebody has the name; its going is an event
+	}
+	id := s.pending
+	if id == "" {
+		id = v.cfg.Seed + "-" + strconv.Itoa(s.count+1)
+	}
+	d.do(Register{
+		Member: Member{V: Format, Reg: id, Machine: v.cfg.Machine, Boot: v.cfg.Boot, Address: v.cfg.Address, Version: v.cfg.Version},
+		State:  d.wanted(), TTL: v.cfg.TTL,
+	})
+}
+
+func (d *decision) renewal() {
+	if s := &d.v.self; s.phase == registered && !s.renewBusy && d.at(s.renewAt) {
+		d.do(Renew{s.reg.Lease})
+	}
+}
+
+func (d *decision) check() {
+	v, s := d.v, &d.v.self
+	if s.reread {
+		d.do(Reread{})
+	}
+	if s.phase != registered || s.checkBusy || !v.etcd.synced {
+		return
+	}
+	if d.urgent && !(s.good.have && d.now.Boot-s.good.t0 < raiseMargin) || d.at(s.checkAt) {
+		d.do(Check{Since: v.etcd.rev, Keys: v.etcd.oldKeys(v.etcd.rev)})
+	}
+}
+
+// wanted is the state that states/<node> should hold now.
+func (d *decision) wanted() State {
+	v := d.v
+	state, why, until := v.readiness(d.now.Boot)
+	d.at(until)
+	st := State{V: Format, State: state, Why: why, Since: d.now.Wall, Weight: v.cfg.Weight, Digest: v.digest, Planner: Planner}
+	for _, vip := range v.names {
+		if v.vipHere(vip) && d.cannot(vip) != "" {
+			st.Cannot = append(st.Cannot, vip)
+		}
+	}
+	return st
+}
+
+// cannot says why this node cannot hold the VIP now; "" when it can.
+func (d *decision) cannot(vip string) string {
+	l := d.v.local[vip]
+	switch {
+	case !d.v.vipHere(vip):
+		return "it is not in this node's configuration"
+	case l.place.Why != "":
+		return l.place.Why
+	case l.fails > 0 && !d.at(l.raiseAt):
+		return l.why
+	}
+	return ""
+}
+
+func (d *decision) state() {
+	v, s := d.v, &d.v.self
+	if s.phase != registered || s.adopted || !v.etcd.synced {
+		return
+	}
+	want, have := d.wanted(), v.etcd.states[v.cfg.Node]
+	same := have.State == want.State && have.Why == want.Why && have.Weight == want.Weight && have.Digest == want.Digest &&
+		have.Planner == want.Planner && slices.Equal(have.Cannot, want.Cannot)
+	if !same && !s.stateBusy && d.at(s.stateAt) {
+		if have.State == want.State {
+			want.Since = have.Since
+		}
+		d.do(WriteState{s.reg, want})
+	}
+	if _, ok := v.etcd.layouts[v.digest]; !ok && !v.layoutBusy && d.at(s.layoutAt) {
+		d.do(WriteLayout{v.digest, v.layout})
+	}
+}
+
+// leave ends the registration once nothing is held and nothing is under way, or when the time for it is over.
+func (d *decision) leave() {
+	v, s := d.v, &d.v.self
+	if !s.leaving || s.deregistering || len(d.actions) > 0 && !d.at(s.deadline) {
+		return
+	}
+	for _, l := range v.local {
+		if l.op != idle || l.some {
+			return // an address that is up, or may be: never leave before it is down
+		}
+	}
+	if d.at(s.deadline) || s.phase != registered && s.phase != registering {
+		d.do(Deregister{s.reg.Lease})
+		return
+	}
+	if s.phase == registering || s.stateBusy || s.renewBusy {
+		return
+	}
+	for vip, c := range v.etcd.claims {
+		if v.mine(c) || v.own(c) || v.of(vip).write {
+			return
+		}
+	}
+	d.do(Deregister{s.reg.Lease})
+}

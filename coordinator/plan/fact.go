@@ -1,0 +1,140 @@
+package plan
+
+import "time"
+
+// Fact is something that happened. Facts may be lost, repeated or reordered: the next observation heals it.
+type Fact interface{ fact() }
+
+type (
+	// Remembered: this boot has run a daemon of this node before. Last may still live in etcd; Known are the ids of all registrations of this boot.
+	// Told once, before anything else.
+	Remembered struct {
+		Last  Registration // zero: none
+		Known []string
+	}
+	// PlacesObserved: where every VIP of the configuration goes on this node, by VIP name.
+	PlacesObserved struct{ Places map[string]Place }
+
+	// SnapshotRead: everything below the prefix, at one revision.
+	SnapshotRead struct {
+		Cluster  uint64
+		Revision int64
+		Entries  []Entry
+	}
+	// BatchSeen: the watch that continues the snapshot went on to Revision.
+	BatchSeen struct {
+		Revision int64
+		Changed  []Entry
+		Deleted  []Deleted
+	}
+
+	// CheckAnswered: the authority check was answered in time. T0 is the boot time before the request was sent.
+	CheckAnswered struct {
+		T0        time.Duration
+		Cluster   uint64
+		Since     int64 // the view's revision when it was sent
+		Keys      int64 // how many claims the view had then that were not created after Since
+		Revision  int64
+		MemberRev int64   // create revision of this node's member key, 0: absent
+		Changed   []Entry // claims changed after Since
+		Count     int64   // how many claims there are
+	}
+	// CheckFailed: no usable answer.
+	CheckFailed struct{ Err error }
+
+	// Registered: the member key stands, with this registration.
+	Registered struct {
+		Registration Registration
+		Revision     int64
+		State        State // as written beside it
+	}
+	// RegisterFailed: it does not, or nobody knows. Taken holds the value that stands there, if one does.
+	RegisterFailed struct {
+		Taken []byte
+		Err   error
+	}
+	// Renewed: the lease lives. TTL as granted.
+	Renewed struct{ TTL time.Duration }
+	// RenewFailed: no answer; Gone: etcd says the lease is no more.
+	RenewFailed struct {
+		Gone bool
+		Err  error
+	}
+	// StateWritten: states/<node> holds State.
+	StateWritten struct{ State State }
+	// StateFailed: it may not.
+	StateFailed struct{ Err error }
+	// LayoutWritten: configs/<digest> was written, or stood there.
+	LayoutWritten struct{ Err error }
+
+	// ClaimsCommitted: etcd answered a transaction. Member: this node's registration stood; without it nothing was written.
+	ClaimsCommitted struct {
+		Writes   []ClaimWrite
+		Revision int64
+		Member   bool
+		Results  []WriteResult
+	}
+	// ClaimsFailed: no answer, or an error. InDoubt: the writes may have been applied or may be later.
+	ClaimsFailed struct {
+		Writes  []ClaimWrite
+		InDoubt bool
+		Err     error
+	}
+
+	// AddressesRaised: the addresses of a VIP are up (or have their lifetime again) if Err is nil; else none is.
+	AddressesRaised struct {
+		VIP  string
+		T0   time.Duration // of the check that gave the authority
+		Late bool          // authority had passed by then: what had been set was deleted again, what had not stays on its old lifetime
+		Left bool          // the kernel did not confirm that nothing is up
+		Err  error
+	}
+	// AddressesDeleted: the kernel has confirmed that the addresses are gone, if Err is nil.
+	AddressesDeleted struct {
+		VIP string
+		Err error
+	}
+	// AddressesObserved: what of ours the kernel has, exactly.
+	AddressesObserved struct {
+		Present map[Address]bool
+		Err     error
+	}
+	// AddressChanged: an event, to be confirmed by reading. An empty Address: events were lost.
+	AddressChanged struct {
+		Address Address
+		Present bool
+	}
+
+	// Leave: hand everything over and deregister, by Deadline at the latest.
+	Leave struct{ Deadline time.Duration }
+	// Deregistered: the lease was revoked, or it was tried.
+	Deregistered struct{ Err error }
+)
+
+// WriteResult is what came of one ClaimWrite.
+type WriteResult struct {
+	Won     bool
+	Current *Entry // lost: what stands there; nil: nothing
+}
+
+func (Remembered) fact()        {}
+func (PlacesObserved) fact()    {}
+func (SnapshotRead) fact()      {}
+func (BatchSeen) fact()         {}
+func (CheckAnswered) fact()     {}
+func (CheckFailed) fact()       {}
+func (Registered) fact()        {}
+func (RegisterFailed) fact()    {}
+func (Renewed) fact()           {}
+func (RenewFailed) fact()       {}
+func (StateWritten) fact()      {}
+func (StateFailed) fact()       {}
+func (LayoutWritten) fact()     {}
+func (ClaimsCommitted) fact()   {}
+func (ClaimsFailed) fact()      {}
+func (AddressesRaised) fact()   {}
+func (AddressesDeleted) fact()  {}
+func (AddressesObserved) fact() {}
+func (AddressChanged) fact()    {}
+func (Leave) fact()             {}
+func (Deregistered) fact()      {}

@@ -1,0 +1,182 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+func (v *View) foldSnapshot(f SnapshotRead, now time.Duration) {
+	before := v.etcd
+	if !v.etcd.replace(f) {
+		v.wentBack(fmt.Sprintf("it is at revision %d of cluster %x after revision %d of cluster %x", f.Revision, f.Cluster, before.rev, before.cluster), now)
+		v.etcd.replace(f)
+	}
+	if before.synced {
+		for vip, c := range v.etcd.claims {
+			v.changed(vip, before.claims[vip], c, now)
+		}
+	}
+	v.placed = nil
+	v.judge(now)
+	v.standing(now)
+}
+
+func (v *View) foldBatch(f BatchSeen, now time.Duration) {
+	if !v.etcd.synced || f.Revision <= v.etcd.rev {
+		return
+	}
+	v.etcd.rev = f.Revision
+	v.fold(f.Changed, f.Deleted, now)
+	v.standing(now)
+}
+
+// fold takes keys in, whose own revisions may be ahead of the view's.
+func (v *View) fold(changed []Entry, deleted []Deleted, now time.Duration) {
+	for _, e := range changed {
+		vip, isClaim := strings.CutPrefix(e.Key, "claims/")
+		before := v.etcd.claims[vip]
+		if !v.etcd.put(e) {
+			continue
+		}
+		v.placed = nil
+		if isClaim {
+			v.changed(vip, before, v.etcd.claims[vip], now)
+		}
+	}
+	for _, d := range deleted {
+		vip, isClaim := strings.CutPrefix(d.Key, "claims/")
+		before := v.etcd.claims[vip]
+		v.etcd.remove(d.Key, d.Mod)
+		v.placed = nil
+		if isClaim {
+			v.changed(vip, before, v.etcd.claims[vip], now)
+		}
+	}
+	v.etcd.highest = max(v.etcd.highest, v.etcd.rev)
+	v.judge(now)
+}
+
+func (v *View) judge(now time.Duration) { v.evidence.judge(&v.etcd, v.vips, now) }
+
+// standing looks for this node's own member key in the view.
+func (v *View) standing(now time.Duration) {
+	m, ok := v.etcd.members[v.cfg.Node]
+	if v.self.phase == registered && v.etcd.rev >= v.self.reg.MemberRev && (!ok || m.create != v.self.reg.MemberRev) {
+		v.lapse("the member key of this registration is gone", now)
+	}
+}
+
+// changed is told of every claim that may have changed. A claim that becomes valid after nobody could tell binds its holder to the wait that everybody
+// else keeps, reckoned from when this node last saw it missing or foreign.
+func (v *View) changed(vip string, before, after claim, now time.Duration) {
+	l := v.local[vip]
+	if l == nil || before.mod == after.mod && before.absent == after.absent {
+		return
+	}
+	if before.valid() && !after.valid() {
+		l.lost = v.mine(before) || v.own(before)
+		if l.lost {
+			v.note(vip, "claim lost", fmt.Sprintf("%s; writing it again", missing(after)))
+		}
+	}
+	if after.valid() {
+		switch since, unsure := v.evidence.unsure[vip]; {
+		case unsure && !before.valid():
+			l.raiseAfter = since + v.cfg.Wait
+		case before.valid() && before.create != after.create:
+			l.raiseAfter = now + v.cfg.Wait
+		}
+		l.lost = false
+		if after.Node != before.Node && after.Node != "" && after.Node != v.cfg.Node {
+			v.notes = append(v.notes, Note{VIP: vip, Node: after.Node, What: "claimed", Why: after.Why})
+		}
+	}
+}
+
+func missing(c claim) string {
+	if c.foreign != nil {
+		return "the claim was " + c.foreign.Error()
+	}
+	return "the claim was deleted"
+}
+
+// mine tells whether the claim is stamped with the registration that stands now [S1].
+func (v *View) mine(c claim) bool {
+	return c.valid() && v.self.phase == registered && c.Node == v.cfg.Node && c.Reg == v.self.reg.ID && c.MemberRev == v.self.reg.MemberRev
+}
+
+// own tells whether the claim is stamped with another registration of this node and boot: its addresses, if any are up, are up here.
+func (v *View) own(c claim) bool {
+	if !c.valid() || c.Node != v.cfg.Node || v.mine(c) {
+		return false
+	}
+	for _, id := range v.self.known {
+		if id == c.Reg {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
+	v.etcd.highest = max(v.etcd.highest, f.Revision)
+	if !f.Member {
+		for _, w := range f.Writes {
+			l := v.of(w.VIP)
+			l.write, l.writeAt = false, now+writeRetry
+		}
+		if f.Revision > v.self.reg.MemberRev {
+			v.lapse("the member key of this registration is gone", now)
+		}
+		return
+	}
+	for i, w := range f.Writes {
+		l := v.of(w.VIP)
+		l.write = false
+		before := v.etcd.claims[w.VIP]
+		switch r := f.Results[i]; {
+		case r.Won:
+			l.doubt = false
+			v.won(w, before, f.Revision, now)
+		case r.Current != nil:
+			v.fold([]Entry{*r.Current}, nil, now)
+		case before.mod < f.Revision:
+			v.etcd.claims[w.VIP] = claim{absent: true, mod: f.Revision}
+			v.changed(w.VIP, before, v.etcd.claims[w.VIP], now)
+		}
+	}
+	v.placed = nil
+	v.judge(now)
+}
+
+// won folds a write of our own: the watch will repeat it.
+func (v *View) won(w ClaimWrite, before claim, revision int64, now time.Duration) {
+	if before.mod >= revision {
+		return // the watch was faster
+	}
+	after := claim{Claim: w.Claim, create: before.create, mod: revision, version: w.Claim.Writes}
+	if w.IfMod == 0 {
+		after.create = revision
+	}
+	v.etcd.claims[w.VIP] = after
+	v.changed(w.VIP, before, after, now)
+	switch w.Kind {
+	case Take:
+		v.note(w.VIP, "claimed", w.Claim.Why)
+	case Transfer:
+		v.note(w.VIP, "transferred", "to "+w.Claim.Node+": "+w.Claim.Why)
+	case Release:
+		v.note(w.VIP, "released", w.Claim.Why)
+	}
+}
+
+func (v *View) foldClaimsFailed(f ClaimsFailed, now time.Duration) {
+	for _, w := range f.Writes {
+		l := v.of(w.VIP)
+		l.write, l.writeAt = false, now+writeRetry
+		if f.InDoubt && (w.Kind == Transfer || w.Kind == Release) {
+			l.doubt = true // [S2]
+		}
+	}
+}

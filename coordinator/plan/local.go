@@ -1,0 +1,191 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+type op int
+
+const (
+	idle op = iota
+	raising
+	deleting
+)
+
+// local is this node's side of one VIP: its addresses in the kernel and what is under way. There is one address operation and one write at a time.
+type local struct {
+	place Place
+
+	op   op
+	set  []Address     // what was last raised, or found; to be deleted even when the place has changed
+	some bool          // an address of it is in the kernel, or may be
+	up   bool          // all are
+	t0   time.Duration // of the check that the last lifetime rests on
+
+	raiseAt    time.Duration // back-off after a failed raise
+	fails      int
+	why        string        // of the last failure
+	raiseAfter time.Duration // rule 5: not shown before
+
+	announce, kept bool // an announcement is due; kept: it was up all along
+	vanished       bool // something else removed an address
+
+	write   bool          // a claim write is under way
+	writeAt time.Duration // and not before
+	doubt   bool          // rule 4, and at the start of a process [S3]
+	lost    bool          // the claim was ours when it went missing
+
+	offered   string        // target of the offer that this process made
+	offeredAt time.Duration // when
+	shunned   map[string]time.Duration
+}
+
+// writing notes that a claim write is under way.
+func (l *local) writing(w ClaimWrite, now time.Duration) {
+	l.write = true
+	switch w.Kind {
+	case Offer:
+		l.offered, l.offeredAt = w.Claim.To, now
+	case Cancel:
+		if l.shunned == nil {
+			l.shunned = map[string]time.Duration{}
+		}
+		l.shunned[l.offered] = now + offerBackoff
+		l.offered = ""
+	case Restamp, Transfer, Release, Take:
+		l.offered = ""
+	}
+}
+
+func (v *View) foldPlaces(f PlacesObserved) {
+	for vip := range v.vips {
+		p, ok := f.Places[vip]
+		if !ok {
+			p.Why = "it has no place on this node"
+		}
+		l := v.local[vip]
+		if l.place.Why != p.Why || !slices.Equal(l.place.Addresses, p.Addresses) {
+			l.place, l.fails, l.raiseAt = p, 0, 0
+			v.placed = nil
+			v.readAt = 0
+		}
+	}
+}
+
+func (v *View) foldRaised(f AddressesRaised, now time.Duration) {
+	l := v.of(f.VIP)
+	fresh := !l.up
+	l.op = idle
+	switch {
+	case f.Late:
+		l.some, v.readAt = true, now // one of the two; the kernel tells
+	case f.Err != nil:
+		l.some, l.up = f.Left, false
+		l.why = f.Err.Error()
+		l.raiseAt = now + min(raiseBackoff<<min(l.fails, 10), backoffMost)
+		l.fails++
+		v.placed = nil
+		v.note(f.VIP, "fault", l.why)
+	default:
+		l.some, l.up, l.t0 = true, true, f.T0
+		l.fails, l.why = 0, ""
+		switch {
+		case fresh && l.vanished:
+			l.announce, l.kept = true, false
+			v.note(f.VIP, "restored", "its address was gone")
+		case fresh:
+			l.announce, l.kept = true, false
+			v.note(f.VIP, "acquired", v.etcd.claims[f.VIP].Why)
+		}
+		l.vanished = false
+	}
+}
+
+func (v *View) foldDeleted(f AddressesDeleted, now time.Duration) {
+	l := v.of(f.VIP)
+	l.op = idle
+	if f.Err != nil {
+		l.some, l.up = true, false // until the kernel says otherwise
+		l.raiseAt = now + writeRetry
+		v.note(f.VIP, "fault", f.Err.Error())
+		return
+	}
+	if c := v.etcd.claims[f.VIP]; l.up && !(v.mine(c) && c.Accept > 0) { // of a transfer its commit tells
+		v.note(f.VIP, "withdrawn", v.whyDown(f.VIP, now))
+	}
+	l.some, l.up, l.announce, l.vanished, l.t0 = false, false, false, false, 0
+}
+
+// whyDown says in words why the addresses of a VIP came down.
+func (v *View) whyDown(vip string, now time.Duration) string {
+	c, l := v.etcd.claims[vip], v.of(vip)
+	switch {
+	case !v.vipHere(vip):
+		return "it is not in the configuration"
+	case c.valid() && c.Node != v.cfg.Node && c.Node != "":
+		return "the claim names " + c.Node
+	case now >= v.keepUntil(l):
+		return fmt.Sprintf("no good answer from etcd for %v", v.cfg.Hold)
+	case v.self.leaving:
+		return "stopping"
+	case l.place.Why != "":
+		return l.place.Why
+	}
+	return "this node does not hold it"
+}
+
+func (v *View) vipHere(vip string) bool { _, ok := v.vips[vip]; return ok }
+
+// foldAddresses takes an exact read-back in. What is under way will report for itself.
+func (v *View) foldAddresses(f AddressesObserved, now time.Duration) {
+	v.reading = false
+	v.readAt = now + rereadEvery
+	if f.Err != nil {
+		v.readAt = now + time.Second
+		return
+	}
+	for vip, l := range v.local {
+		if l.op != idle {
+			continue
+		}
+		n := 0
+		for _, a := range l.place.Addresses {
+			if f.Present[a] {
+				n++
+			}
+		}
+		all := n > 0 && n == len(l.place.Addresses)
+		switch {
+		case all && !l.up:
+			l.some, l.up, l.set, l.t0 = true, true, l.place.Addresses, 0
+			l.announce, l.kept = true, true
+		case !all && l.up:
+			v.note(vip, "address gone", fmt.Sprintf("%d of %d addresses are there; something else removed them", n, len(l.place.Addresses)))
+			l.vanished = true
+			fallthrough
+		default:
+			l.some = n > 0 || l.some && present(f.Present, l.set)
+			l.up = all
+		}
+	}
+}
+
+func present(have map[Address]bool, list []Address) bool {
+	return slices.ContainsFunc(list, func(a Address) bool { return have[a] })
+}
+
+// foldAddressEvent asks for a read-back when an event does not fit the view.
+func (v *View) foldAddressEvent(f AddressChanged, now time.Duration) {
+	if f.Address == (Address{}) {
+		v.readAt = now
+		return
+	}
+	for _, l := range v.local {
+		if l.op == idle && slices.Contains(l.place.Addresses, f.Address) && f.Present != l.up {
+			v.readAt = now
+			return
+		}
+	}
+}

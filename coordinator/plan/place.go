@@ -1,0 +1,167 @@
+package plan
+
+import (
+	"slices"
+
+	"viplease/coordinator/placement"
+)
+
+// placed is the placement of the view, kept until something that it depends on changes.
+type placed struct {
+	assign   map[string]string // by VIP
+	moves    map[string]placement.Move
+	unplaced map[string]bool
+	agreed   bool            // all ready members plan alike
+	disputed map[string]bool // VIPs that configurations give different addresses
+}
+
+// ready tells whether the member may be given VIPs, as everybody sees it.
+func (v *View) ready(node string) bool {
+	_, drained := v.etcd.drains[node]
+	_, member := v.etcd.members[node]
+	return member && !drained && v.etcd.states[node].State == StateReady
+}
+
+// placement plans who should hold what, by what etcd was last seen to hold and nothing else: every node comes to the same.
+func (v *View) placement() *placed {
+	if v.placed != nil {
+		return v.placed
+	}
+	p := &placed{assign: map[string]string{}, moves: map[string]placement.Move{}, unplaced: map[string]bool{}, agreed: true, disputed: map[string]bool{}}
+	out := placement.Place(v.placementInput(p))
+	for _, a := range out.Assign {
+		p.assign[a.VIP] = a.Node
+	}
+	for _, m := range out.Moves {
+		p.moves[m.VIP] = m
+	}
+	for _, vip := range out.Unplaced {
+		p.unplaced[vip] = true
+	}
+	v.placed = p
+	return p
+}
+
+// PlacementInput is what this node plans with now.
+func (v *View) PlacementInput() placement.Input {
+	return v.placementInput(&placed{disputed: map[string]bool{}})
+}
+
+func (v *View) placementInput(p *placed) placement.Input {
+	in := placement.Input{Failback: v.cfg.Failback, MovesPerRound: v.cfg.MovesPerRound, Frozen: v.etcd.frozen != nil}
+	meaning := v.meanings(p)
+	for _, vip := range sortedKeys(meaning) {
+		m, c := meaning[vip], v.etcd.claims[vip]
+		x := placement.VIP{Name: vip, Prefer: m.Prefer, Spread: m.Spread, Pin: v.etcd.pins[vip].Node}
+		if c.valid() && v.etcd.alive(c.owner()) {
+			x.Holder = c.Node
+		}
+		in.VIPs = append(in.VIPs, x)
+	}
+	for _, node := range sortedKeys(v.etcd.members) {
+		st := v.etcd.states[node]
+		m := placement.Member{Node: node, Weight: st.Weight, Ready: v.ready(node) && !(node == v.cfg.Node && v.self.leaving)}
+		p.agreed = p.agreed && (!m.Ready || st.Digest == v.digest && st.Planner == Planner)
+		m.Cannot = v.cannotHold(st, in.VIPs, meaning)
+		in.Members = append(in.Members, m)
+	}
+	return in
+}
+
+// layoutOf is the configuration that a member runs, if it is known.
+func (v *View) layoutOf(st State) (Layout, bool) {
+	if st.Digest == v.digest {
+		return v.layout, true
+	}
+	l, ok := v.etcd.layouts[st.Digest]
+	return l, ok
+}
+
+// meanings says what every VIP name means: what its claim says, else what the configuration of the first member by name says. A name with two meanings
+// is disputed: it stays where it is until the files agree.
+func (v *View) meanings(p *placed) map[string]LayoutVIP {
+	out := map[string]LayoutVIP{}
+	add := func(l Layout) {
+		for _, vip := range l.VIPs {
+			known, ok := out[vip.Name]
+			if ok {
+				p.disputed[vip.Name] = p.disputed[vip.Name] || !slices.Equal(known.Addresses, vip.Addresses)
+				continue
+			}
+			if c := v.etcd.claims[vip.Name]; c.valid() && len(c.Addresses) > 0 && !slices.Equal(c.Addresses, vip.Addresses) {
+				p.disputed[vip.Name] = v.etcd.alive(c.owner())
+				if p.disputed[vip.Name] {
+					vip.Addresses = c.Addresses
+				}
+			}
+			out[vip.Name] = vip
+		}
+	}
+	seen := map[string]bool{v.digest: true}
+	add(v.layout)
+	for _, node := range sortedKeys(v.etcd.members) {
+		st := v.etcd.states[node]
+		if l, ok := v.layoutOf(st); ok && v.ready(node) && !seen[st.Digest] {
+			seen[st.Digest] = true
+			add(l)
+		}
+	}
+	return out
+}
+
+// cannotHold is the set of VIPs, by index, that a member in this state cannot hold: those that its configuration lacks or gives another meaning, and
+// those that it says it cannot.
+func (v *View) cannotHold(st State, vips []placement.VIP, meaning map[string]LayoutVIP) placement.Set {
+	l, known := v.layoutOf(st)
+	if known && st.Digest == v.digest && len(l.VIPs) == len(vips) && len(st.Cannot) == 0 && v.undisputed(meaning) {
+		return nil
+	}
+	has := make(map[string][]string, len(l.VIPs))
+	for _, vip := range l.VIPs {
+		has[vip.Name] = vip.Addresses
+	}
+	var set placement.Set
+	for i, vip := range vips {
+		addresses, ok := has[vip.Name]
+		if !ok || !slices.Equal(addresses, meaning[vip.Name].Addresses) || slices.Contains(st.Cannot, vip.Name) {
+			set.Add(i)
+		}
+	}
+	return set
+}
+
+// undisputed tells whether this node's configuration means what everybody means.
+func (v *View) undisputed(meaning map[string]LayoutVIP) bool {
+	for _, l := range v.layout.VIPs {
+		if !slices.Equal(meaning[l.Name].Addresses, l.Addresses) {
+			return false
+		}
+	}
+	return true
+}
+
+// move returns the move that this node should offer for a VIP it holds.
+func (d *decision) move(vip string) (placement.Move, bool) {
+	v := d.v
+	p := v.placement()
+	m, ok := p.moves[vip]
+	if !ok || m.From != v.cfg.Node || m.To == v.cfg.Node || !v.ready(m.To) {
+		return m, false
+	}
+	if m.Round > 0 && (!p.agreed || v.etcd.frozen != nil || p.disputed[vip]) {
+		return m, false
+	}
+	if until, ok := v.local[vip].shunned[m.To]; ok && !d.at(until) {
+		return m, false
+	}
+	return m, true
+}
+
+func sortedKeys[T any](m map[string]T) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

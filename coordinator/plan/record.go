@@ -1,0 +1,191 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Format is the version of every value that viplease writes to etcd, field "v". A reader ignores fields that it does not know.
+const Format = 1
+
+// Planner is the version of the placement rules. Live nodes move VIPs between them only while all run the same.
+const Planner = 1
+
+const (
+	maxValue = 1 << 20         // a larger value is not ours
+	maxWait  = 5 * time.Minute // what a claim's wait_ms can ask for at most: a hostile value must not block a takeover for ever
+)
+
+// Member is the value of members/<node>, written once per registration.
+type Member struct {
+	V       int    `json:"v"`
+	Reg     string `json:"reg"`     // random id of this registration
+	Machine string `json:"machine"` // /etc/machine-id
+	Boot    string `json:"boot"`    // /proc/sys/kernel/random/boot_id
+	Address string `json:"address,omitempty"`
+	Version string `json:"version,omitempty"`
+}
+
+// State is the value of states/<node>: what the node says of itself. It hangs on the node's lease.
+type State struct {
+	V       int       `json:"v"`
+	State   string    `json:"state"` // StateJoining, StateReady or StateLeaving
+	Why     string    `json:"why,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
+	Weight  int       `json:"weight"`
+	Digest  string    `json:"digest"` // of the placement configuration: configs/<digest>
+	Planner int       `json:"planner"`
+	Cannot  []string  `json:"cannot,omitempty"` // VIPs of that configuration which it cannot hold now
+}
+
+// What a node says of itself in State.State.
+const (
+	StateJoining = "joining"
+	StateReady   = "ready"
+	StateLeaving = "leaving"
+)
+
+// Claim is the value of claims/<vip>: the record of who holds it. It outlives its holder.
+type Claim struct {
+	V         int       `json:"v"`
+	Node      string    `json:"node"`                 // "": released
+	Reg       string    `json:"reg,omitempty"`        // the holder's registration: its random id
+	MemberRev int64     `json:"member_rev,omitempty"` // and the create revision of its member key
+	WaitMS    int64     `json:"wait_ms"`              // the holder's takeover wait W
+	To        string    `json:"to,omitempty"`         // a move under way: the target
+	Accept    int64     `json:"accept,omitempty"`     // the target's member_rev, once it is ready to raise the VIP
+	Addresses []string  `json:"addresses"`
+	Since     time.Time `json:"since,omitzero"` // when this holder got it
+	Why       string    `json:"why,omitempty"`
+	Try       string    `json:"try"`    // the attempt that wrote it, unique
+	Writes    int64     `json:"writes"` // how often the key has been written: etcd's own version of it, else something else wrote it
+}
+
+// Layout is the value of configs/<digest>: the VIPs that a configuration yields, written once.
+type Layout struct {
+	V        int         `json:"v"`
+	VIPs     []LayoutVIP `json:"vips"`
+	Failback bool        `json:"failback"`
+	Moves    int         `json:"moves_per_round"` // -1: all
+}
+
+// LayoutVIP is one VIP of a Layout.
+type LayoutVIP struct {
+	Name      string   `json:"name"`
+	Addresses []string `json:"addresses"`
+	Prefer    []string `json:"prefer,omitempty"`
+	Spread    string   `json:"spread,omitempty"`
+}
+
+// Intent is the value of drains/<node>, pins/<vip> and frozen: what an operator asked for.
+type Intent struct {
+	V    int       `json:"v"`
+	Node string    `json:"node,omitempty"` // pins: where to
+	By   string    `json:"by,omitempty"`
+	At   time.Time `json:"at,omitzero"`
+}
+
+var name = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,253}$`)
+
+var errForeign = errors.New("not written by viplease")
+
+// decode reads a value from etcd, which is untrusted input: it is bounded, and a format that this version does not know is refused.
+func decode[T any](value []byte, version func(*T) int) (T, error) {
+	var t T
+	if len(value) > maxValue {
+		return t, fmt.Errorf("%w: %d bytes", errForeign, len(value))
+	}
+	if err := json.Unmarshal(value, &t); err != nil {
+		return t, fmt.Errorf("%w: %w", errForeign, err)
+	}
+	if got := version(&t); got != Format {
+		return t, fmt.Errorf("%w: format %d, this version knows %d", errForeign, got, Format)
+	}
+	return t, nil
+}
+
+func decodeMember(value []byte) (Member, error) {
+	m, err := decode(value, func(m *Member) int { return m.V })
+	if err == nil && m.Reg == "" {
+		err = fmt.Errorf("%w: no registration id", errForeign)
+	}
+	return m, err
+}
+
+func decodeState(value []byte) (State, error) {
+	s, err := decode(value, func(s *State) int { return s.V })
+	s.Weight = min(max(s.Weight, 1), 1000)
+	return s, err
+}
+
+func decodeIntent(value []byte) (Intent, error) {
+	return decode(value, func(i *Intent) int { return i.V })
+}
+
+func decodeLayout(value []byte) (Layout, error) {
+	l, err := decode(value, func(l *Layout) int { return l.V })
+	for _, vip := range l.VIPs {
+		if err == nil && !name.MatchString(vip.Name) {
+			err = fmt.Errorf("%w: VIP name %q", errForeign, vip.Name)
+		}
+	}
+	return l, err
+}
+
+// decodeClaim also holds the claim against etcd's version of its key: the protocol knows the version that each of its writes will get, so a value copied
+// or edited by hand gives itself away.
+func decodeClaim(value []byte, version int64) (Claim, error) {
+	c, err := decode(value, func(c *Claim) int { return c.V })
+	switch {
+	case err != nil:
+		return c, err
+	case c.Writes != version:
+		return c, fmt.Errorf("%w: it says write %d, etcd counts %d", errForeign, c.Writes, version)
+	case c.Node != "" && (!name.MatchString(c.Node) || c.Reg == "" || c.MemberRev <= 0):
+		return c, fmt.Errorf("%w: no registration", errForeign)
+	case c.Node == "" && (c.Reg != "" || c.MemberRev != 0):
+		return c, fmt.Errorf("%w: a registration without a node", errForeign)
+	}
+	return c, nil
+}
+
+// wait is how long a taker lets pass at the least, by what the claim says.
+func (c Claim) wait() time.Duration {
+	return min(max(time.Duration(c.WaitMS)*time.Millisecond, 0), maxWait)
+}
+
+// Encode returns the value as one line of JSON, as it stands in etcd.
+func Encode(record any) []byte {
+	b, err := json.Marshal(record)
+	if err != nil {
+		panic(fmt.Sprintf("plan: encode %T: %v", record, err)) // our own types only
+	}
+	return b
+}
+
+// layout is what cfg says about placement, in canonical order, and its digest.
+func layout(cfg Config) (Layout, string) {
+	l := Layout{V: Format, Failback: cfg.Failback, Moves: cfg.MovesPerRound}
+	for _, vip := range cfg.VIPs {
+		l.VIPs = append(l.VIPs, LayoutVIP{Name: vip.Name, Addresses: texts(vip.Prefixes), Prefer: vip.Prefer, Spread: vip.Spread})
+	}
+	slices.SortFunc(l.VIPs, func(a, b LayoutVIP) int { return strings.Compare(a.Name, b.Name) })
+	sum := sha256.Sum256(Encode(l))
+	return l, hex.EncodeToString(sum[:8])
+}
+
+func texts(prefixes []netip.Prefix) []string {
+	out := make([]string, len(prefixes))
+	for i, p := range prefixes {
+		out[i] = p.String()
+	}
+	return out
+}

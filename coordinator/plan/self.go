@@ -1,0 +1,240 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"time"
+)
+
+type phase int
+
+const (
+	unregistered phase = iota
+	registering
+	registered
+)
+
+// knownMost bounds the registrations that a node remembers of this boot.
+const knownMost = 64
+
+// self is this node's own standing: registration, lease, authority, readiness.
+type self struct {
+	phase   phase
+	reg     Registration
+	pending string   // id of the registration under way; kept while in doubt, so that a late success is adopted [A5]
+	known   []string // ids of this boot's registrations: claims stamped with them are this machine's own
+	count   int      // registrations begun
+	at      time.Duration
+	adopted bool // the registration was found in the state file and waits for its first check
+	trouble string
+
+	good good // the last good check
+	// checks, renewals, state
+	checkBusy         bool
+	checkAt           time.Duration
+	checkErr          error
+	reread            bool // a check found claims that the view does not explain
+	renewBusy         bool
+	renewAt           time.Duration
+	stateBusy         bool
+	stateAt, layoutAt time.Duration
+
+	started time.Duration
+	mature  time.Duration // since when registered and healthy
+
+	leaving, deregistering, done bool
+	deadline                     time.Duration
+}
+
+// good is an authority check that was answered well.
+type good struct {
+	have      bool
+	t0        time.Duration // boot time before it was sent
+	memberRev int64         // the registration that it confirmed
+}
+
+func newSelf(_ Config, now Now) self { return self{started: now.Boot, mature: now.Boot} }
+
+// remember adopts what an earlier process of this boot was. Whether it still stands, the first check tells.
+func (s *self) remember(f Remembered, now time.Duration) {
+	s.known = slices.Clone(f.Known)
+	if f.Last.MemberRev > 0 && f.Last.Lease != 0 {
+		s.phase, s.reg, s.adopted = registered, f.Last, true
+		s.renewAt, s.checkAt = now, now
+	}
+}
+
+// freshCheck tells whether the last good check confirmed the registration that stands.
+func (s *self) freshCheck() bool {
+	return s.phase == registered && s.good.have && s.good.memberRev == s.reg.MemberRev
+}
+
+func (s *self) registering(a Register) {
+	s.phase = registering
+	if s.pending != a.Member.Reg {
+		s.pending = a.Member.Reg
+		s.count++
+		s.known = append(s.known, a.Member.Reg)
+		if len(s.known) > knownMost {
+			s.known = slices.Delete(s.known, 0, len(s.known)-knownMost)
+		}
+	}
+}
+
+// lapse: the registration is no more. Addresses stay for the rest of their lifetime; a new registration follows at once, jittered.
+func (v *View) lapse(why string, now time.Duration) {
+	s := &v.self
+	if s.phase != registered {
+		return
+	}
+	s.phase, s.pending, s.adopted = unregistered, "", false
+	s.at = now + jitter(v.cfg.Node, s.count)
+	s.stateBusy, s.renewBusy = false, false
+	v.placed = nil
+	v.note("", "lapsed", why)
+}
+
+func jitter(node string, n int) time.Duration {
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%s %d", node, n)
+	return time.Duration(h.Sum32()%1000) * jitterMost / 1000
+}
+
+func (v *View) foldRegistered(f Registered, now Now) {
+	s := &v.self
+	if f.Registration.ID != s.pending {
+		return // of a registration that was given up
+	}
+	s.phase, s.reg, s.pending, s.trouble = registered, f.Registration, "", ""
+	s.renewAt, s.checkAt = now.Boot+f.Registration.TTL/3, now.Boot
+	if !s.good.have || now.Boot-s.good.t0 > v.cfg.Hold {
+		s.mature = now.Boot // out for too long to count as never away
+	}
+	v.etcd.highest = max(v.etcd.highest, f.Revision)
+	v.etcd.members[v.cfg.Node] = member{Member{Reg: f.Registration.ID}, f.Registration.MemberRev}
+	v.etcd.states[v.cfg.Node] = f.State
+	v.placed = nil
+	v.judge(now.Boot)
+	v.note("", "registered", f.Registration.ID)
+}
+
+func (v *View) foldRegisterFailed(f RegisterFailed, now time.Duration) {
+	s := &v.self
+	if s.phase != registering {
+		return
+	}
+	s.phase, s.at = unregistered, now+2*writeRetry
+	if f.Taken == nil {
+		s.trouble = fmt.Sprintf("cannot register: %v", f.Err)
+		return
+	}
+	s.pending = ""
+	s.trouble = v.taken(f.Taken)
+}
+
+// taken says who has this node's name.
+func (v *View) taken(value []byte) string {
+	m, err := decodeMember(value)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("the node name %s is in use: members/%s is %v", v.cfg.Node, v.cfg.Node, err)
+	case m.Machine != v.cfg.Machine:
+		return fmt.Sprintf("the node name %s is in use by machine %s (%s); this is machine %s: give one of them another name", v.cfg.Node, m.Machine, m.Address, v.cfg.Machine)
+	case m.Boot == v.cfg.Boot:
+		return fmt.Sprintf("another daemon of this boot, or a clone of this machine, is registered as %s; waiting for it to go", v.cfg.Node)
+	}
+	return fmt.Sprintf("waiting for the lease of %s from before the reboot (or of a clone of machine %s) to end", v.cfg.Node, m.Machine)
+}
+
+func (s *self) renewed(f Renewed, now time.Duration) {
+	s.renewBusy = false
+	s.reg.TTL = f.TTL
+	s.renewAt = now + f.TTL/3
+}
+
+func (v *View) foldRenewFailed(f RenewFailed, now time.Duration) {
+	v.self.renewBusy = false
+	v.self.renewAt = now + writeRetry
+	if f.Gone {
+		v.lapse("etcd has ended the lease", now)
+	}
+}
+
+func (s *self) checkFailed(f CheckFailed, now, interval time.Duration) {
+	s.checkBusy, s.checkErr = false, f.Err
+	s.checkAt = now + interval/3
+}
+
+// foldCheck takes an authority check in. Only an answer that confirms the registration and leaves no claim unaccounted for extends authority [S1, S9].
+func (v *View) foldCheck(f CheckAnswered, now time.Duration) {
+	s := &v.self
+	s.checkBusy, s.checkErr = false, nil
+	switch {
+	case v.etcd.cluster != 0 && f.Cluster != v.etcd.cluster || f.Revision < f.Since:
+		v.wentBack(fmt.Sprintf("a check answered revision %d of cluster %x", f.Revision, f.Cluster), now)
+		return
+	case s.phase != registered || f.Revision < s.reg.MemberRev:
+		return // sent before this registration
+	case now-f.T0 > v.cfg.CheckTimeout:
+		s.checkErr = errors.New("answered too late")
+		return
+	case f.MemberRev != s.reg.MemberRev:
+		v.lapse("the member key of this registration is gone", now)
+		return
+	}
+	created := int64(0)
+	for _, e := range f.Changed {
+		if e.Create > f.Since {
+			created++
+		}
+	}
+	v.fold(f.Changed, nil, now)
+	if f.Keys+created != f.Count {
+		s.checkErr = fmt.Errorf("%d claims where %d were expected; reading all again", f.Count, f.Keys+created)
+		s.reread = true
+		return
+	}
+	if s.adopted {
+		s.adopted = false
+		v.adopt(now)
+	}
+	s.good = good{true, max(s.good.t0, f.T0), f.MemberRev}
+}
+
+// adopt: the registration of the process before this one still stands; a node that was ready then is ready now.
+func (v *View) adopt(now time.Duration) {
+	if v.etcd.states[v.cfg.Node].State == StateReady {
+		v.self.mature = now - v.cfg.Mature
+	}
+	v.placed = nil
+	v.note("", "adopted", v.self.reg.ID)
+}
+
+// wentBack: etcd is not what it was. Nothing that was known counts any more.
+func (v *View) wentBack(why string, now time.Duration) {
+	v.note("", "store went back", why+": everything is withdrawn and forgotten")
+	v.etcd = newStore()
+	v.evidence = evidence{map[MemberRef]time.Duration{}, map[string]time.Duration{}}
+	v.notBefore = now + v.cfg.Wait
+	v.self.phase, v.self.pending, v.self.known, v.self.adopted = unregistered, "", nil, false
+	v.self.good = good{}
+	v.self.at, v.self.mature = now, now
+	v.self.stateBusy, v.self.renewBusy = false, false
+	v.placed = nil
+	for _, l := range v.local {
+		l.doubt = true
+	}
+}
+
+// readiness is what this node says of itself now.
+func (v *View) readiness(now time.Duration) (state, why string, until time.Duration) {
+	switch due := v.self.mature + v.cfg.Mature; {
+	case v.self.leaving:
+		return StateLeaving, "stopping", never
+	case now < due:
+		return StateJoining, fmt.Sprintf("ready once registered and healthy for %v", v.cfg.Mature), due
+	}
+	return StateReady, "", never
+}

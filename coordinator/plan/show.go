@@ -1,0 +1,127 @@
+package plan
+
+import (
+	"slices"
+	"time"
+)
+
+// mayShow is the safety rule (see the package comment): may this node set the addresses of the VIP, or set their lifetime again, if the kernel does it
+// before the returned boot time? It says nothing about whether the node should.
+func (v *View) mayShow(vip string, now time.Duration) (until time.Duration, ok bool) {
+	c, l := v.etcd.claims[vip], v.local[vip]
+	switch {
+	case !v.mine(c): // the claim names this registration [S1]
+		return 0, false
+	case !v.self.freshCheck(): // and a check confirmed that it stands
+		return 0, false
+	case l.doubt: // rule 4 [S2, S3]
+		return 0, false
+	case now < l.raiseAfter && !l.up: // rule 5
+		return 0, false
+	case now < v.notBefore:
+		return 0, false
+	}
+	until = v.self.good.t0 + v.cfg.CheckTimeout // rule 1: what W counts on
+	return until, now < until
+}
+
+// keepUntil is when the addresses of a VIP that are up must be deleted, if they are not set again before: the check that their lifetime rests on + hold.
+func (v *View) keepUntil(l *local) time.Duration {
+	if l.t0 > 0 {
+		return l.t0 + v.cfg.Hold
+	}
+	return v.self.started + v.cfg.Hold // found at the start: the kernel ends them by then at the latest
+}
+
+// mayKeep tells whether an address that is up may stay for the rest of its lifetime: its claim is this node's, or it was when it went missing and nobody
+// else may take it yet.
+func (v *View) mayKeep(vip string, now time.Duration) bool {
+	c, l := v.etcd.claims[vip], v.local[vip]
+	switch {
+	case now >= v.keepUntil(l):
+		return false
+	case !v.etcd.synced: // a new process has not read yet; one whose store went back has forgotten
+		return v.notBefore == 0
+	}
+	return v.mine(c) || v.own(c) || !c.valid() && v.vipHere(vip) && l.lost
+}
+
+// addresses decides about every address of ours on this node: at most one operation per VIP at a time.
+func (d *decision) addresses() {
+	v := d.v
+	if !v.reading && d.at(v.readAt) {
+		d.do(ReadAddresses{})
+	}
+	var del, raise []Item
+	var announce []Action
+	for _, vip := range v.names {
+		l := v.local[vip]
+		if l.op != idle {
+			continue
+		}
+		switch {
+		case l.some && d.mustDelete(vip):
+			if d.at(l.raiseAt) || l.fails == 0 {
+				del = append(del, Item{VIP: vip, Addresses: l.both()})
+			}
+		case d.wants(vip):
+			if it, ok := d.raise(vip); ok {
+				raise = append(raise, it)
+			}
+			if l.announce && l.up && l.t0 > 0 {
+				announce = append(announce, Announce{Item{VIP: vip, Addresses: l.set}, l.kept})
+			}
+		}
+		if l.some {
+			d.at(v.keepUntil(l))
+		}
+	}
+	if len(del) > 0 {
+		d.do(DelAddresses{del})
+	}
+	if len(raise) > 0 {
+		t0 := v.self.good.t0
+		d.do(RaiseAddresses{Items: raise, T0: t0, Until: t0 + v.cfg.CheckTimeout})
+	}
+	d.actions = append(d.actions, announce...)
+}
+
+// both are the addresses that a VIP has here and those it had when they were last set.
+func (l *local) both() []Address {
+	out := slices.Clone(l.place.Addresses)
+	for _, a := range l.set {
+		if !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// mustDelete tells whether addresses that are up, or may be, have to go now.
+func (d *decision) mustDelete(vip string) bool {
+	v, l := d.v, d.v.local[vip]
+	moved := l.place.Why == "" && len(l.set) > 0 && !slices.Equal(l.set, l.place.Addresses)
+	return !v.mayKeep(vip, d.now.Boot) || d.handing(vip) || d.shedding(vip) || moved || l.place.Why != "" && v.etcd.synced && v.mine(v.etcd.claims[vip])
+}
+
+// wants tells whether this node should show the VIP as far as the claim goes.
+func (d *decision) wants(vip string) bool {
+	v := d.v
+	return v.mine(v.etcd.claims[vip]) && d.cannot(vip) == "" && !d.handing(vip) && !d.shedding(vip)
+}
+
+// raise returns the VIP's item for the burst if its addresses are missing, or if a newer check allows a new lifetime.
+func (d *decision) raise(vip string) (Item, bool) {
+	v, l := d.v, d.v.local[vip]
+	until, ok := v.mayShow(vip, d.now.Boot)
+	if l.up {
+		return Item{VIP: vip, Addresses: l.place.Addresses}, ok && v.self.good.t0 > l.t0
+	}
+	d.at(l.raiseAfter)
+	d.at(v.notBefore)
+	if !ok || d.now.Boot > until-raiseMargin {
+		d.urgent = d.urgent || !l.doubt && d.now.Boot >= l.raiseAfter
+		return Item{}, false
+	}
+	return Item{VIP: vip, Addresses: l.place.Addresses, Fresh: true}, true
+}

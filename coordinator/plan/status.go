@@ -1,0 +1,181 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// MemberStatus is one node of the cluster, as an operator sees it. Its JSON is part of the contract with the outside.
+type MemberStatus struct {
+	Node   string    `json:"node"`
+	State  string    `json:"state"` // ready, joining, drained, unfit, gone
+	Why    string    `json:"why"`
+	Since  time.Time `json:"since,omitzero"`
+	Weight int       `json:"weight"`
+	Held   int       `json:"held"`
+}
+
+// VIPStatus is one virtual IP: its addresses move together. Its JSON is part of the contract with the outside.
+type VIPStatus struct {
+	Name      string    `json:"name"`
+	Addresses []string  `json:"addresses"`
+	Node      string    `json:"node"` // holder, "" when nobody
+	Since     time.Time `json:"since,omitzero"`
+	Why       string    `json:"why"`
+	State     string    `json:"state"` // held, moving, waiting, unheld, unplaceable
+	To        string    `json:"to,omitempty"`
+}
+
+// Members lists the nodes that are members, and those that are gone but still named by a claim or a drain, by name.
+func (v *View) Members() []MemberStatus {
+	held := map[string]int{}
+	for vip, c := range v.etcd.claims {
+		if _, here := v.vips[vip]; c.valid() && c.Node != "" && (here || v.etcd.alive(c.owner())) {
+			held[c.Node] += boolInt(v.etcd.alive(c.owner()))
+		}
+	}
+	nodes := map[string]bool{}
+	for n := range held {
+		nodes[n] = true
+	}
+	for n := range v.etcd.members {
+		nodes[n] = true
+	}
+	for n := range v.etcd.drains {
+		nodes[n] = true
+	}
+	out := []MemberStatus{}
+	for _, n := range sortedKeys(nodes) {
+		m := v.memberStatus(n)
+		m.Held = held[n]
+		out = append(out, m)
+	}
+	return out
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (v *View) memberStatus(node string) MemberStatus {
+	st := v.etcd.states[node]
+	m := MemberStatus{Node: node, State: st.State, Why: st.Why, Since: st.Since, Weight: max(st.Weight, 1)}
+	drain, drained := v.etcd.drains[node]
+	_, member := v.etcd.members[node]
+	switch {
+	case !member:
+		m.State, m.Why, m.Since = "gone", "its lease has ended", time.Time{}
+		if drained {
+			m.Why += "; drained"
+		}
+	case drained:
+		m.State, m.Since, m.Why = "drained", drain.At, "drained"
+		if drain.By != "" {
+			m.Why = "drained by " + drain.By
+		}
+	case st.State == StateLeaving:
+		m.State = "unfit"
+	case st.State == "":
+		m.State, m.Why = "joining", "it has not said what state it is in"
+	case st.State == StateReady && st.Digest != v.digest:
+		m.Why = "its configuration differs from this node's: nothing is moved for balance until they agree"
+	}
+	if m.State == StateReady && len(st.Cannot) > 0 {
+		m.Why = fmt.Sprintf("cannot hold %s", shorten(st.Cannot))
+	}
+	return m
+}
+
+func shorten(names []string) string {
+	if len(names) > 3 {
+		return fmt.Sprintf("%s, %s and %d more", names[0], names[1], len(names)-2)
+	}
+	s := ""
+	for i, n := range names {
+		if i > 0 {
+			s += ", "
+		}
+		s += n
+	}
+	return s
+}
+
+// VIPs lists every VIP that this node or a ready member configures, by name.
+func (v *View) VIPs(now Now) []VIPStatus {
+	p := v.placement()
+	names := map[string]bool{}
+	for vip := range v.vips {
+		names[vip] = true
+	}
+	for vip := range p.assign {
+		names[vip] = true
+	}
+	for vip := range p.unplaced {
+		names[vip] = true
+	}
+	out := []VIPStatus{}
+	for _, vip := range sortedKeys(names) {
+		out = append(out, v.vipStatus(vip, p, now))
+	}
+	return out
+}
+
+func (v *View) vipStatus(vip string, p *placed, now Now) VIPStatus {
+	c := v.etcd.claims[vip]
+	s := VIPStatus{Name: vip, Addresses: texts(v.vips[vip].Prefixes)}
+	if c.valid() {
+		s.Why = c.Why
+		if len(s.Addresses) == 0 {
+			s.Addresses = slices.Clone(c.Addresses)
+		}
+	}
+	alive := c.valid() && c.Node != "" && v.etcd.alive(c.owner())
+	switch {
+	case alive:
+		s.Node, s.Since, s.State, s.To = c.Node, c.Since, "held", c.To
+		if c.To != "" {
+			s.State = "moving"
+		}
+		if p.disputed[vip] {
+			s.Why = "the nodes' configurations give this name different addresses; it stays where it is until they agree"
+		}
+	case p.unplaced[vip]:
+		s.State, s.Why = "unplaceable", "no ready node can hold it"
+	default:
+		s.State = "unheld"
+		d := decision{v: v, now: now, wake: never}
+		if at, why, ok := d.free(vip, c); ok && at > now.Boot {
+			s.State, s.Why = "waiting", fmt.Sprintf("%s; it may be taken in %.1f s", why, (at-now.Boot).Seconds())
+		} else if p.assign[vip] != "" {
+			s.Why = "to be claimed by " + p.assign[vip]
+		}
+	}
+	return s
+}
+
+// Standing is what a node knows of its own place in the cluster.
+type Standing struct {
+	Revision   int64
+	Registered bool
+	Checked    bool  // the last authority check was answered well
+	CheckErr   error // else why not, if it was tried
+	Trouble    string
+	Frozen     *Intent
+}
+
+// Standing returns what this node knows of itself now.
+func (v *View) Standing() Standing {
+	s := Standing{
+		Revision: v.etcd.rev, Registered: v.self.phase == registered, Trouble: v.self.trouble,
+		CheckErr: v.self.checkErr, Frozen: v.etcd.frozen,
+	}
+	s.Checked = v.self.freshCheck() && v.self.checkErr == nil
+	if m, ok := v.etcd.members[v.cfg.Node]; ok && v.self.phase != registered && v.self.pending == "" {
+		s.Trouble = v.taken(Encode(m.Member))
+	}
+	return s
+}

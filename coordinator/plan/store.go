@@ -1,0 +1,212 @@
+package plan
+
+import (
+	"strings"
+	"time"
+)
+
+// store is what etcd was last seen to hold. Every key carries its own revision: knowledge never goes back, whatever order it comes in [S4].
+type store struct {
+	synced  bool // a snapshot has been read
+	cluster uint64
+	rev     int64 // everything up to this revision is folded in
+	highest int64 // the highest revision ever seen, our own writes included
+
+	members map[string]member
+	states  map[string]State
+	claims  map[string]claim // also of VIPs that this node does not configure
+	layouts map[string]Layout
+	drains  map[string]Intent
+	pins    map[string]Intent
+	frozen  *Intent
+}
+
+type member struct {
+	Member
+	create int64
+}
+
+// claim is a claim as it stands, or that it does not stand.
+type claim struct {
+	Claim
+	absent      bool
+	foreign     error // not nil: the protocol did not write this value
+	create, mod int64
+	version     int64
+}
+
+// valid tells whether the claim says anything. Nothing may be concluded from one that does not, but that W must pass.
+func (c claim) valid() bool { return c.mod > 0 && !c.absent && c.foreign == nil }
+
+func (c claim) owner() MemberRef { return MemberRef{c.Node, c.MemberRev} }
+
+func newStore() store {
+	return store{
+		members: map[string]member{}, states: map[string]State{}, claims: map[string]claim{},
+		layouts: map[string]Layout{}, drains: map[string]Intent{}, pins: map[string]Intent{},
+	}
+}
+
+// alive tells whether the registration stands in this view.
+func (s *store) alive(r MemberRef) bool {
+	m, ok := s.members[r.Node]
+	return ok && m.create == r.MemberRev
+}
+
+// oldKeys counts the claims that existed at revision rev, as far as this view knows: what a check's count is held against.
+func (s *store) oldKeys(rev int64) int64 {
+	n := int64(0)
+	for _, c := range s.claims {
+		if !c.absent && c.create <= rev {
+			n++
+		}
+	}
+	return n
+}
+
+// put folds one key and tells whether the placement may depend on it.
+func (s *store) put(e Entry) (matters bool) {
+	s.highest = max(s.highest, e.Mod)
+	kind, key, _ := strings.Cut(e.Key, "/")
+	switch kind {
+	case "members":
+		m, err := decodeMember(e.Value)
+		if err != nil {
+			m = Member{} // the key stands all the same
+		}
+		s.members[key] = member{m, e.Create}
+	case "states":
+		st, err := decodeState(e.Value)
+		if err != nil {
+			delete(s.states, key)
+			return true
+		}
+		s.states[key] = st
+	case "claims":
+		return s.putClaim(key, e)
+	case "configs":
+		if l, err := decodeLayout(e.Value); err == nil {
+			s.layouts[key] = l
+		}
+	case "drains":
+		s.drains[key] = intent(e.Value)
+	case "pins":
+		s.pins[key] = intent(e.Value)
+	case "frozen":
+		i := intent(e.Value)
+		s.frozen = &i
+	default:
+		return false
+	}
+	return true
+}
+
+// intent decodes what an operator asked for. One that cannot be read still counts: its key stands.
+func intent(value []byte) Intent {
+	i, err := decodeIntent(value)
+	if err != nil {
+		return Intent{By: "unreadable value"}
+	}
+	return i
+}
+
+func (s *store) putClaim(vip string, e Entry) bool {
+	if known := s.claims[vip]; known.mod >= e.Mod {
+		return false
+	}
+	c, err := decodeClaim(e.Value, e.Version)
+	if err != nil {
+		c = Claim{}
+	}
+	s.claims[vip] = claim{Claim: c, foreign: err, create: e.Create, mod: e.Mod, version: e.Version}
+	return true
+}
+
+// remove folds a deletion at revision mod.
+func (s *store) remove(key string, mod int64) {
+	s.highest = max(s.highest, mod)
+	kind, key, _ := strings.Cut(key, "/")
+	switch kind {
+	case "members":
+		if s.members[key].create < mod {
+			delete(s.members, key)
+		}
+	case "states":
+		delete(s.states, key)
+	case "claims":
+		if s.claims[key].mod < mod {
+			s.claims[key] = claim{absent: true, mod: mod}
+		}
+	case "configs":
+		delete(s.layouts, key)
+	case "drains":
+		delete(s.drains, key)
+	case "pins":
+		delete(s.pins, key)
+	case "frozen":
+		s.frozen = nil
+	}
+}
+
+// replace folds a snapshot. It returns false, and folds nothing, when the snapshot cannot be a later state of the store that was known: then the store
+// went back. Claims that were written after the snapshot was taken stay.
+func (s *store) replace(f SnapshotRead) bool {
+	if s.synced && (f.Cluster != s.cluster || f.Revision < s.rev) {
+		return false
+	}
+	fresh := newStore()
+	for _, e := range f.Entries {
+		if vip, ok := strings.CutPrefix(e.Key, "claims/"); ok && s.claims[vip].mod > e.Mod && s.claims[vip].mod <= f.Revision {
+			return false // a value older than one seen, in a state said to be newer
+		}
+		fresh.put(e)
+	}
+	for vip, c := range s.claims {
+		now, ok := fresh.claims[vip]
+		switch {
+		case c.mod > f.Revision: // ours, committed after the snapshot was taken
+			fresh.claims[vip] = c
+		case !ok && !c.absent:
+			fresh.claims[vip] = claim{absent: true, mod: f.Revision}
+		case !ok:
+			fresh.claims[vip] = c
+		case c.valid() && now.create != c.create:
+			// It was deleted and written again between two looks: said below in View.foldSnapshot.
+		}
+	}
+	fresh.synced, fresh.cluster, fresh.rev = true, f.Cluster, f.Revision
+	fresh.highest = max(s.highest, f.Revision)
+	*s = fresh
+	return true
+}
+
+// evidence is what may justify taking a claim, and since when this node has seen it, on its boot-time clock.
+type evidence struct {
+	gone   map[MemberRef]time.Duration // the owner's registration does not stand [S6]
+	unsure map[string]time.Duration    // the claim is missing or foreign [S9]
+}
+
+// judge brings the evidence up to date with the view. An owner is judged only from a state that is not older than its claim [S5].
+func (ev *evidence) judge(s *store, vips map[string]VIP, now time.Duration) {
+	gone := make(map[MemberRef]time.Duration, len(ev.gone))
+	for _, c := range s.claims {
+		if !c.valid() || c.Node == "" || s.alive(c.owner()) {
+			continue
+		}
+		if since, ok := ev.gone[c.owner()]; ok {
+			gone[c.owner()] = since
+		} else if s.rev >= c.mod {
+			if since, ok := gone[c.owner()]; !ok || since > now {
+				gone[c.owner()] = now
+			}
+		}
+	}
+	ev.gone = gone
+	for vip := range vips {
+		if s.claims[vip].valid() {
+			delete(ev.unsure, vip)
+		} else if _, ok := ev.unsure[vip]; !ok {
+			ev.unsure[vip] = now
+		}
+	}
+}

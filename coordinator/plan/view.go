@@ -1,0 +1,198 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// View is all that this node knows and has under way. It is not for concurrent use.
+type View struct {
+	cfg    Config
+	layout Layout
+	digest string
+	vips   map[string]VIP
+
+	etcd     store
+	evidence evidence
+	self     self
+	local    map[string]*local // by VIP name; addresses that left the configuration stand under formerName
+	names    []string          // of local, sorted
+
+	notBefore  time.Duration // nothing is taken or shown before: the store went back
+	readAt     time.Duration // when the kernel's addresses are due to be read
+	reading    bool
+	layoutBusy bool
+	tries      int // attempt ids used
+	placed     *placed
+	notes      []Note
+}
+
+// New returns the view of a node that knows nothing yet.
+func New(cfg Config, now Now) *View {
+	v := &View{
+		cfg: cfg, vips: map[string]VIP{}, local: map[string]*local{},
+		etcd: newStore(), evidence: evidence{map[MemberRef]time.Duration{}, map[string]time.Duration{}},
+		self: newSelf(cfg, now),
+	}
+	v.layout, v.digest = layout(cfg)
+	for _, vip := range cfg.VIPs {
+		v.vips[vip.Name] = vip
+		v.local[vip.Name] = &local{place: Place{Why: "its interface is not known yet"}, doubt: true}
+	}
+	for _, a := range cfg.Former {
+		v.local[formerName(a)] = &local{place: Place{Addresses: []Address{a}}}
+	}
+	v.rename()
+	return v
+}
+
+// formerName is the entry of an address that an earlier configuration set; no VIP can have this name.
+func formerName(a Address) string { return "former " + a.Prefix.String() + " " + a.Link }
+
+func (v *View) rename() {
+	v.names = v.names[:0]
+	for n := range v.local {
+		v.names = append(v.names, n)
+	}
+	slices.Sort(v.names)
+}
+
+// of returns the local side of a VIP; one that is in no configuration has no place here.
+func (v *View) of(vip string) *local {
+	l := v.local[vip]
+	if l == nil {
+		l = &local{place: Place{Why: "it is not in this node's configuration"}}
+		v.local[vip] = l
+		v.rename()
+	}
+	return l
+}
+
+// Apply folds a fact that became known at now.
+func (v *View) Apply(f Fact, now Now) {
+	switch f := f.(type) {
+	case Remembered:
+		v.self.remember(f, now.Boot)
+	case PlacesObserved:
+		v.foldPlaces(f)
+	case SnapshotRead:
+		v.foldSnapshot(f, now.Boot)
+	case BatchSeen:
+		v.foldBatch(f, now.Boot)
+	case CheckAnswered:
+		v.foldCheck(f, now.Boot)
+	case CheckFailed:
+		v.self.checkFailed(f, now.Boot, v.cfg.CheckInterval)
+	case Registered:
+		v.foldRegistered(f, now)
+	case RegisterFailed:
+		v.foldRegisterFailed(f, now.Boot)
+	case Renewed:
+		v.self.renewed(f, now.Boot)
+	case RenewFailed:
+		v.foldRenewFailed(f, now.Boot)
+	case StateWritten:
+		v.self.stateBusy = false
+		if v.self.phase == registered {
+			v.etcd.states[v.cfg.Node] = f.State
+		}
+	case StateFailed:
+		v.self.stateBusy, v.self.stateAt = false, now.Boot+writeRetry
+	case LayoutWritten:
+		v.layoutBusy = false
+		if f.Err == nil {
+			v.etcd.layouts[v.digest] = v.layout
+		}
+		v.self.layoutAt = now.Boot + time.Second
+	case ClaimsCommitted:
+		v.foldCommitted(f, now.Boot)
+	case ClaimsFailed:
+		v.foldClaimsFailed(f, now.Boot)
+	case AddressesRaised:
+		v.foldRaised(f, now.Boot)
+	case AddressesDeleted:
+		v.foldDeleted(f, now.Boot)
+	case AddressesObserved:
+		v.foldAddresses(f, now.Boot)
+	case AddressChanged:
+		v.foldAddressEvent(f, now.Boot)
+	case Leave:
+		v.self.leaving, v.self.deadline = true, f.Deadline
+		v.placed = nil
+	case Deregistered:
+		v.self.done = true
+	default:
+		panic(fmt.Sprintf("plan: unknown fact %T", f))
+	}
+}
+
+// Dispatched tells the view that the actions are under way.
+func (v *View) Dispatched(actions []Action, now Now) {
+	for _, a := range actions {
+		switch a := a.(type) {
+		case Register:
+			v.self.registering(a)
+		case Renew:
+			v.self.renewBusy = true
+		case WriteState:
+			v.self.stateBusy = true
+		case WriteLayout:
+			v.layoutBusy = true
+		case Check:
+			v.self.checkBusy, v.self.checkAt = true, now.Boot+v.cfg.CheckInterval
+		case Commit:
+			for _, w := range a.Writes {
+				v.of(w.VIP).writing(w, now.Boot)
+			}
+			v.tries += len(a.Writes)
+		case RaiseAddresses:
+			for _, it := range a.Items {
+				l := v.of(it.VIP)
+				l.op, l.set = raising, it.Addresses
+			}
+		case DelAddresses:
+			for _, it := range a.Items {
+				v.of(it.VIP).op = deleting
+			}
+		case ReadAddresses:
+			v.reading = true
+		case Announce:
+			l := v.of(a.Item.VIP)
+			l.announce, l.kept = false, false
+		case Reread:
+			v.self.reread = false
+		case Deregister:
+			v.self.deregistering = true
+		default:
+			panic(fmt.Sprintf("plan: unknown action %T", a))
+		}
+	}
+}
+
+// Notes returns what happened since the last call.
+func (v *View) Notes() []Note {
+	n := v.notes
+	v.notes = nil
+	return n
+}
+
+func (v *View) note(vip, what, why string) {
+	v.notes = append(v.notes, Note{VIP: vip, Node: v.cfg.Node, What: what, Why: why})
+}
+
+// Done tells that the node has left: nothing is held and the lease was given back.
+func (v *View) Done() bool { return v.self.done }
+
+// Authority is the boot time until which this node may show its addresses: its last good check + hold. 0: it never had any.
+func (v *View) Authority() time.Duration {
+	if !v.self.good.have {
+		return 0
+	}
+	return v.self.good.t0 + v.cfg.Hold
+}
+
+// Registration is the current one, or the last; known are the ids of all that this boot has had: what a next process must remember.
+func (v *View) Registration() (last Registration, known []string) {
+	return v.self.reg, slices.Clone(v.self.known)
+}

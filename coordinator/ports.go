@@ -1,0 +1,98 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"viplease/coordinator/plan"
+)
+
+// Ports are the ways out of this package. main connects them to the drivers, tests to fakes.
+type Ports struct {
+	Now       func() plan.Now // both clocks, read together
+	Registry  Registry
+	Claims    Claims
+	Feed      Feed
+	Kernel    Kernel
+	Events    Events
+	Announcer Announcer
+	Memory    Memory
+}
+
+// What an error of Registry or Claims may be; any other means: try again.
+var (
+	ErrGone       = errors.New("the lease or the registration is gone")
+	ErrNotApplied = errors.New("certainly not applied") // of a write; any other error of a write leaves it in doubt
+	ErrLate       = errors.New("too late")              // of Kernel.Raise: authority had passed
+	ErrLeft       = errors.New("some may be left")      // of Kernel.Raise: the kernel did not confirm that nothing is up
+)
+
+// TakenError says that the node's name is in use, and by which member record.
+type TakenError struct{ Value []byte }
+
+func (*TakenError) Error() string { return "the node name is in use" }
+
+// Registry keeps this node's membership. Every method makes one call to etcd and ends by its own timeout.
+type Registry interface {
+	Grant(ctx context.Context, ttl time.Duration) (lease int64, granted time.Duration, err error)
+	// Register creates the member key. Called again with the same values after an error in doubt, it adopts what stands.
+	Register(ctx context.Context, node string, lease int64, member, state []byte) (memberRev, revision int64, err error)
+	Renew(ctx context.Context, lease int64) (ttl time.Duration, err error)
+	Revoke(ctx context.Context, lease int64) error
+}
+
+// Claims reads authority and writes claims.
+type Claims interface {
+	Check(ctx context.Context, node string, since int64) (plan.CheckAnswered, error)
+	Commit(ctx context.Context, node string, c plan.Commit) (plan.ClaimsCommitted, error)
+	PutState(ctx context.Context, node string, r plan.Registration, value []byte) error
+	PutOnce(ctx context.Context, key string, value []byte) error
+}
+
+// Feed is how this node learns what stands in etcd.
+type Feed interface {
+	Read(ctx context.Context) (plan.SnapshotRead, error)
+	// Watch delivers what happens from a revision on. It blocks until ctx ends (nil) or the watch is broken.
+	Watch(ctx context.Context, from int64, deliver func(plan.BatchSeen)) error
+}
+
+// Kernel is the addresses of this host. It is called from one goroutine at a time.
+type Kernel interface {
+	// Places says where each VIP of the configuration goes here, by the links of the moment.
+	Places() (map[string]plan.Place, error)
+	// Raise adds or refreshes in one burst, each item all or nothing, and nothing after until (boot time). One error per item.
+	Raise(items []plan.Item, lifetime, until time.Duration) []error
+	// Delete returns nil for each address that the kernel has confirmed to be gone.
+	Delete(addresses []plan.Address) []error
+	// Present is what the kernel has, exactly.
+	Present() (map[plan.Address]bool, error)
+}
+
+// Events tells what changes on this host.
+type Events interface {
+	// Watch blocks until ctx ends (nil) or it cannot go on.
+	Watch(ctx context.Context, deliver func(KernelEvent)) error
+}
+
+// KernelEvent is one change. Neither Links nor an Address: events were lost, read everything.
+type KernelEvent struct {
+	Links   bool // a link came, went, or changed its state or name
+	Address plan.Address
+	Present bool
+}
+
+// Announcer tells the LAN where an address is.
+type Announcer interface {
+	Run(ctx context.Context) error
+	// Announce announces now and on schedule until Stop, each time only if allowed says so. kept: only the slow refresh.
+	Announce(link string, addr netip.Addr, kept bool, allowed func() bool) error
+	// Stop: nothing is sent after it has returned.
+	Stop(link string, addr netip.Addr)
+}
+
+// Memory is what the next process of this boot must know.
+type Memory interface {
+	Save(plan.Remembered) error
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"viplease/arpnotify"
+	"viplease/config"
+	"viplease/control"
+	"viplease/coordinator"
+	"viplease/coordinator/plan"
+	"viplease/leases"
+	"viplease/netif"
+	"viplease/runstate"
+)
+
+// leaveWithin is how long a daemon that is told to stop may take to hand its VIPs over.
+const leaveWithin = 5 * time.Second
+
+// run is the daemon: it builds the parts and connects them.
+func run(ctx context.Context, path string) error {
+	cfg, err := load(path)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: logLevel()}))
+	id, err := identify()
+	if err != nil {
+		return err
+	}
+	dir, err := runstate.Open(runtimeDir(cfg))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	left, err := dir.Load(id.boot, cfg.Node)
+	if err != nil {
+		return err
+	}
+	store, err := openStore(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	kernel, err := netif.Open(netif.Config{Now: sinceBoot, Log: log})
+	if err != nil {
+		return fmt.Errorf("%w: viplease needs the capabilities CAP_NET_ADMIN and CAP_NET_RAW", err)
+	}
+	defer kernel.Close()
+	announcer := arpnotify.New(arpnotify.Config{Now: sinceBoot, Log: log, Refresh: cfg.Announce.Refresh, Settle: cfg.Lease.Wait()})
+
+	pc := planConfig(cfg, id)
+	pc.Former = former(left.Addresses, cfg)
+	e := etcdPort{store}
+	c := coordinator.New(coordinator.Config{Plan: pc, Leave: leaveWithin, Log: log}, coordinator.Ports{
+		Now: now, Registry: e, Claims: e, Feed: e,
+		Kernel: &kernelPort{kernel: kernel, cfg: cfg, log: log}, Events: eventPort{kernel}, Announcer: announcerPort{announcer},
+		Memory: &memoryPort{dir: dir, boot: id.boot, node: cfg.Node, addresses: left.Addresses},
+	})
+	ln, err := control.Listen(cfg.Control.Socket, 0o660)
+	if err != nil {
+		return err
+	}
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	served := make(chan error, 1)
+	go func() {
+		op := operator(cfg, e, c.Snapshot, c.State)
+		served <- control.Serve(serving, ln, op, nil, log)
+	}()
+	log.Info("started", "node", cfg.Node, "group", cfg.Group, "vips", len(cfg.VIPs), "etcd", strings.Join(cfg.Etcd.Endpoints, ","), "version", version())
+	err = c.Run(ctx, remembered(left))
+	stopServing()
+	err = errors.Join(err, <-served)
+	log.Info("stopped")
+	return err
+}
+
+// load reads the configuration. A mistake in it ends the program with exit code 2.
+func load(path string) (config.Config, error) {
+	cfg, err := config.Load(path)
+	if err != nil {
+		return cfg, misconfigured{err}
+	}
+	return cfg, nil
+}
+
+// misconfigured is an error that the operator mends in a file.
+type misconfigured struct{ error }
+
+func (misconfigured) ExitCode() int   { return 2 }
+func (m misconfigured) Unwrap() error { return m.error }
+
+func logLevel() slog.Level {
+	if os.Getenv("VIPLEASE_DEBUG") != "" {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
+// identity is what tells this machine and this boot from others.
+type identity struct{ machine, boot string }
+
+func identify() (identity, error) {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return identity{}, fmt.Errorf("read the boot id: %w", err)
+	}
+	machine, err := os.ReadFile("/etc/machine-id")
+	if err != nil {
+		return identity{}, fmt.Errorf("read the machine id: %w; systemd-machine-id-setup makes one", err)
+	}
+	return identity{strings.TrimSpace(string(machine)), strings.TrimSpace(string(boot))}, nil
+}
+
+// runtimeDir is where a group's state and lock are: beside its socket.
+func runtimeDir(cfg config.Config) string {
+	return filepath.Join(filepath.Dir(cfg.Control.Socket), cfg.Group)
+}
+
+func openStore(cfg config.Config, log *slog.Logger) (*leases.Store, error) {
+	tls, err := cfg.Etcd.TLS()
+	if err != nil {
+		return nil, misconfigured{err}
+	}
+	return leases.Open(leases.Config{
+		Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix + "/" + cfg.Group, TLS: tls,
+		Username: cfg.Etcd.Username, Password: cfg.Etcd.Password,
+		Timeout: cfg.Lease.CheckTimeout, Now: sinceBoot, Log: log,
+	})
+}
+
+// planConfig is the configuration as the core wants it.
+func planConfig(cfg config.Config, id identity) plan.Config {
+	pc := plan.Config{
+		Group: cfg.Group, Node: cfg.Node, Machine: id.machine, Boot: id.boot, Version: number, Seed: rand.Text(),
+		TTL: cfg.Lease.TTL, Hold: cfg.Lease.Hold, CheckInterval: cfg.Lease.CheckInterval, CheckTimeout: cfg.Lease.CheckTimeout,
+		Wait: cfg.Lease.Wait(), Mature: cfg.Mature,
+		Failback: cfg.Balance.Failback, MovesPerRound: cfg.Balance.MovesPerRound, Weight: 1, MaxWrites: leases.MaxWrites / 2,
+	}
+	for _, v := range cfg.VIPs {
+		vip := plan.VIP{Name: v.Name, Prefer: v.Prefer, Spread: v.Spread}
+		for _, a := range v.Addresses {
+			vip.Prefixes = append(vip.Prefixes, a.Prefix)
+		}
+		pc.VIPs = append(pc.VIPs, vip)
+	}
+	return pc
+}
+
+// now reads both clocks.
+func now() plan.Now {
+	return plan.Now{Boot: sinceBoot(), Wall: time.Now().UTC().Truncate(time.Millisecond)}
+}
+
+// sinceBoot is CLOCK_BOOTTIME: it goes on while the machine is suspended, which Go's own clock does not.
+func sinceBoot() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		panic(fmt.Sprintf("CLOCK_BOOTTIME: %v", err)) // cannot fail on Linux >= 2.6.39
+	}
+	return time.Duration(ts.Nano())
+}

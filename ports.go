@@ -1,0 +1,284 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"viplease/arpnotify"
+	"viplease/config"
+	"viplease/coordinator"
+	"viplease/coordinator/plan"
+	"viplease/leases"
+	"viplease/netif"
+	"viplease/runstate"
+)
+
+// The drivers and the coordinator do not know each other. These are the plugs between them: they translate and decide nothing.
+
+// etcdPort is package leases as the coordinator sees it.
+type etcdPort struct{ store *leases.Store }
+
+// translate puts the coordinator's word for an error before the driver's.
+func translate(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, leases.ErrLeaseGone), errors.Is(err, leases.ErrNotMember):
+		return fmt.Errorf("%w: %w", coordinator.ErrGone, err)
+	case errors.Is(err, leases.ErrNotApplied):
+		return fmt.Errorf("%w: %w", coordinator.ErrNotApplied, err)
+	}
+	return err
+}
+
+func entries(list []leases.Entry) []plan.Entry {
+	out := make([]plan.Entry, len(list))
+	for i, e := range list {
+		out[i] = entry(e)
+	}
+	return out
+}
+
+func entry(e leases.Entry) plan.Entry {
+	return plan.Entry{Key: e.Key, Value: e.Value, Create: e.Create, Mod: e.Mod, Version: e.Version}
+}
+
+func (p etcdPort) Grant(ctx context.Context, ttl time.Duration) (int64, time.Duration, error) {
+	return p.store.Grant(ctx, ttl)
+}
+
+func (p etcdPort) Register(ctx context.Context, node string, lease int64, member, state []byte) (int64, int64, error) {
+	r, err := p.store.Register(ctx, leases.Registration{Node: node, Lease: lease, Member: member, State: state})
+	var taken *leases.TakenError
+	if errors.As(err, &taken) {
+		err = &coordinator.TakenError{Value: taken.Entry.Value}
+	}
+	return r.MemberRev, r.Revision, translate(err)
+}
+
+func (p etcdPort) Renew(ctx context.Context, lease int64) (time.Duration, error) {
+	ttl, err := p.store.Renew(ctx, lease)
+	return ttl, translate(err)
+}
+
+func (p etcdPort) Revoke(ctx context.Context, lease int64) error {
+	return p.store.Revoke(ctx, lease)
+}
+
+func (p etcdPort) Check(ctx context.Context, node string, since int64) (plan.CheckAnswered, error) {
+	a, err := p.store.Check(ctx, node, since)
+	return plan.CheckAnswered{
+		T0: a.T0, Cluster: a.Cluster, Revision: a.Revision, MemberRev: a.MemberRev, Changed: entries(a.Changed), Count: a.Count,
+	}, err
+}
+
+func (p etcdPort) Commit(ctx context.Context, node string, c plan.Commit) (plan.ClaimsCommitted, error) {
+	txn := leases.Commit{Node: node, MemberRev: c.MemberRev}
+	for _, w := range c.Writes {
+		txn.Writes = append(txn.Writes, leases.Write{
+			Key: "claims/" + w.VIP, Value: plan.Encode(w.Claim), IfMod: w.IfMod,
+			OwnerGone: (*leases.MemberRef)(w.OwnerGone), TargetHere: (*leases.MemberRef)(w.TargetHere),
+		})
+	}
+	done, err := p.store.Commit(ctx, txn)
+	f := plan.ClaimsCommitted{Revision: done.Revision, Member: done.Member}
+	for _, r := range done.Results {
+		result := plan.WriteResult{Won: r.Won}
+		if r.Current != nil {
+			current := entry(*r.Current)
+			result.Current = &current
+		}
+		f.Results = append(f.Results, result)
+	}
+	return f, translate(err)
+}
+
+func (p etcdPort) PutState(ctx context.Context, node string, r plan.Registration, value []byte) error {
+	return translate(p.store.PutState(ctx, node, r.MemberRev, r.Lease, value))
+}
+
+func (p etcdPort) PutOnce(ctx context.Context, key string, value []byte) error {
+	return p.store.PutOnce(ctx, key, value)
+}
+
+func (p etcdPort) Read(ctx context.Context) (plan.SnapshotRead, error) {
+	s, err := p.store.Read(ctx)
+	return plan.SnapshotRead{Cluster: s.Cluster, Revision: s.Revision, Entries: entries(s.Entries)}, err
+}
+
+func (p etcdPort) Watch(ctx context.Context, from int64, deliver func(plan.BatchSeen)) error {
+	return p.store.Watch(ctx, from, func(b leases.Batch) {
+		f := plan.BatchSeen{Revision: b.Revision, Changed: entries(b.Changed)}
+		for _, d := range b.Deleted {
+			f.Deleted = append(f.Deleted, plan.Deleted(d))
+		}
+		deliver(f)
+	})
+}
+
+func (p etcdPort) Edit(ctx context.Context, key string, change func([]byte) ([]byte, error)) error {
+	_, err := p.store.Edit(ctx, key, change)
+	return err
+}
+
+// kernelPort is package netif as the coordinator sees it, with the configuration's say on where VIPs go.
+type kernelPort struct {
+	kernel *netif.Kernel
+	cfg    config.Config
+	log    *slog.Logger
+}
+
+func configLinks(links []netif.Link) []config.Link {
+	out := make([]config.Link, len(links))
+	for i, l := range links {
+		out[i] = config.Link{Name: l.Name, Altnames: l.Altnames, Prefixes: l.Prefixes, Loopback: l.Loopback}
+	}
+	return out
+}
+
+func (p *kernelPort) Places() (map[string]plan.Place, error) {
+	links, err := p.kernel.Links()
+	if err != nil {
+		return nil, err
+	}
+	usable := map[string]string{} // a link's name to why it cannot be used
+	for _, l := range links {
+		switch {
+		case !l.Up:
+			usable[l.Name] = l.Name + " is down"
+		case !l.Carrier:
+			usable[l.Name] = l.Name + " has no carrier"
+		}
+	}
+	vips, problems := p.cfg.Resolve(configLinks(links))
+	places := map[string]plan.Place{}
+	for _, v := range vips {
+		places[v.Name] = p.place(v, usable)
+	}
+	for _, problem := range problems {
+		places[problem.VIP] = plan.Place{Why: problem.Text}
+	}
+	return places, nil
+}
+
+func (p *kernelPort) place(v config.VIP, unusable map[string]string) plan.Place {
+	var place plan.Place
+	for _, a := range v.Addresses {
+		place.Addresses = append(place.Addresses, plan.Address{Link: a.Dev, Prefix: a.Prefix})
+		if why := unusable[a.Dev]; why != "" {
+			place.Why = why
+		}
+	}
+	return place
+}
+
+func netifAddresses(list []plan.Address) []netif.Address {
+	out := make([]netif.Address, len(list))
+	for i, a := range list {
+		out[i] = netif.Address(a)
+	}
+	return out
+}
+
+func (p *kernelPort) Raise(items []plan.Item, lifetime, until time.Duration) []error {
+	groups := make([][]netif.Address, len(items))
+	for i, it := range items {
+		groups[i] = netifAddresses(it.Addresses)
+	}
+	errs := p.kernel.Raise(groups, lifetime, until)
+	for i, err := range errs {
+		if errors.Is(err, netif.ErrLeft) {
+			errs[i] = fmt.Errorf("%w: %w", coordinator.ErrLeft, errs[i])
+		}
+		if errors.Is(err, netif.ErrLate) {
+			errs[i] = fmt.Errorf("%w: %w", coordinator.ErrLate, errs[i])
+		}
+	}
+	return errs
+}
+
+func (p *kernelPort) Delete(list []plan.Address) []error {
+	return p.kernel.Delete(netifAddresses(list))
+}
+
+func (p *kernelPort) Present() (map[plan.Address]bool, error) {
+	list, err := p.kernel.Addresses()
+	have := make(map[plan.Address]bool, len(list))
+	for _, a := range list {
+		have[plan.Address(a.Address)] = true
+	}
+	return have, err
+}
+
+// eventPort is netif's events.
+type eventPort struct{ kernel *netif.Kernel }
+
+func (p eventPort) Watch(ctx context.Context, deliver func(coordinator.KernelEvent)) error {
+	return p.kernel.Watch(ctx, func(e netif.Event) {
+		switch e.Kind {
+		case netif.AddressAdded, netif.AddressDeleted:
+			deliver(coordinator.KernelEvent{Address: plan.Address(e.Address.Address), Present: e.Kind == netif.AddressAdded})
+		case netif.LinkChanged, netif.LinkDeleted:
+			deliver(coordinator.KernelEvent{Links: true})
+		case netif.Resync:
+			deliver(coordinator.KernelEvent{})
+		}
+	})
+}
+
+// announcerPort is package arpnotify.
+type announcerPort struct{ *arpnotify.Announcer }
+
+func (p announcerPort) Announce(link string, addr netip.Addr, _ bool, allowed func() bool) error {
+	return p.Announcer.Announce(link, addr, allowed)
+}
+
+// memoryPort keeps the state file.
+type memoryPort struct {
+	dir        *runstate.Dir
+	boot, node string
+
+	mu        sync.Mutex
+	addresses []string
+}
+
+func (p *memoryPort) Save(r plan.Remembered) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dir.Save(runstate.State{
+		Boot: p.boot, Node: p.node, Reg: r.Last.ID, MemberRev: r.Last.MemberRev, Lease: r.Last.Lease, TTL: int64(r.Last.TTL / time.Second),
+		Known: r.Known, Addresses: p.addresses,
+	})
+}
+
+func remembered(s runstate.State) plan.Remembered {
+	return plan.Remembered{
+		Last:  plan.Registration{ID: s.Reg, MemberRev: s.MemberRev, Lease: s.Lease, TTL: time.Duration(s.TTL) * time.Second},
+		Known: s.Known,
+	}
+}
+
+// former are the addresses in the state file that the configuration does not have any more.
+func former(state []string, cfg config.Config) []plan.Address {
+	now := map[netip.Prefix]bool{}
+	for _, v := range cfg.VIPs {
+		for _, a := range v.Addresses {
+			now[a.Prefix] = true
+		}
+	}
+	var out []plan.Address
+	for _, text := range state {
+		prefix, link, ok := strings.Cut(text, " dev ")
+		p, err := netip.ParsePrefix(prefix)
+		if ok && err == nil && !now[p] {
+			out = append(out, plan.Address{Link: link, Prefix: p})
+		}
+	}
+	return out
+}
