@@ -30,8 +30,10 @@ type Endpoint struct {
 
 // Health asks every server, all at once, how it is, and returns after at most 1 s, in the order of the configuration.
 func (s *Store) Health(ctx context.Context) []Endpoint {
-	ctx, cancel := s.bound(ctx, healthTimeout)
+	// Not like other requests: a server without a leader is to say so, not to refuse.
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
 	byURL := map[string]*server{}
 	for _, srv := range s.ranked() {
 		byURL[srv.url] = srv

@@ -53,6 +53,9 @@ func (w withOptions) Txn(ctx context.Context, r *pb.TxnRequest, opts ...grpc.Cal
 
 // connect returns the connection, made when there is none yet. Nothing has been sent on behalf of the caller when it fails.
 func (srv *server) connect(ctx context.Context) (*conn, error) {
+	if srv.store.ctx.Err() != nil {
+		return nil, ErrClosed
+	}
 	srv.mu.Lock()
 	if srv.conn == nil && srv.dialing == nil && !srv.dialLocked() {
 		srv.mu.Unlock()

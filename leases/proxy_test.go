@@ -1,0 +1,87 @@
+package leases
+
+import (
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// proxy stands between a Store and one server.
+type proxy struct {
+	url    string
+	listen net.Listener
+
+	mu      sync.Mutex
+	swallow bool // answers of the server are read and thrown away
+	conns   []net.Conn
+	all     sync.WaitGroup
+}
+
+func newProxy(t testing.TB, to string) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{url: "http://" + l.Addr().String(), listen: l}
+	p.all.Go(func() {
+		for {
+			down, err := l.Accept()
+			if err != nil {
+				return
+			}
+			up, err := net.Dial("tcp", strings.TrimPrefix(to, "http://"))
+			if err != nil {
+				down.Close()
+				continue
+			}
+			p.mu.Lock()
+			p.conns = append(p.conns, down, up)
+			p.mu.Unlock()
+			p.all.Go(func() { io.Copy(up, down); up.Close() })
+			p.all.Go(func() { io.Copy(filter{p, down}, up); down.Close() })
+		}
+	})
+	t.Cleanup(p.close)
+	return p
+}
+
+func (p *proxy) close() {
+	p.listen.Close()
+	p.cut()
+	p.all.Wait()
+}
+
+// cut closes all connections.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		c.Close()
+	}
+	p.conns = nil
+}
+
+// mute swallows what the server answers from now on; the requests still get through.
+func (p *proxy) mute(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.swallow = on
+}
+
+type filter struct {
+	p *proxy
+	w io.Writer
+}
+
+func (f filter) Write(b []byte) (int, error) {
+	f.p.mu.Lock()
+	swallow := f.p.swallow
+	f.p.mu.Unlock()
+	if swallow {
+		return len(b), nil
+	}
+	return f.w.Write(b)
+}
