@@ -75,6 +75,8 @@ func Commands(deps Deps) *cobra.Command {
 		SilenceUsage:  true, // Execute prints one line
 		SilenceErrors: true,
 		Args:          oneOf,
+
+		SuggestionsMinimumDistance: 2, // edits, as in cobra's own message
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.SetOut(cmd.ErrOrStderr())
 			_ = cmd.Help()

@@ -12,10 +12,11 @@ import (
 
 // screen lays text out for one reader: how wide, whether in colour, and what time it is there.
 type screen struct {
-	width  int // columns
-	height int // rows; 0: as many as it takes
-	colour bool
-	now    time.Time
+	width    int  // columns
+	height   int  // rows; 0: as many as it takes
+	terminal bool // names give way to the width; elsewhere it is the other way round
+	colour   bool
+	now      time.Time
 }
 
 const (
@@ -25,13 +26,15 @@ const (
 	narrowest = 24
 	// underIndent is where it begins then.
 	underIndent = 8
+	// shortestName is what a column of names keeps on a terminal that is too narrow.
+	shortestName = 10
 )
 
 // screen describes out. Colours are for terminals whose owner has not said no (no-color.org).
 func (c *commands) screen(out io.Writer) screen {
 	s := screen{width: plainWidth, now: c.now()}
 	if columns, _, ok := terminalSize(out); ok {
-		s.width = max(columns, 40)
+		s.width, s.terminal = max(columns, 40), true
 		s.colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	}
 	return s
@@ -76,41 +79,23 @@ type row struct {
 	why   string
 }
 
-// table sets a table: the first line is the head.
+// table sets a table: the first line is the head. Without rows there is nothing.
 func (s screen) table(t table) []string {
-	columns := len(t.head) - 1
-	widths := make([]int, columns)
-	for i := range widths {
-		widths[i] = utf8.RuneCountInString(t.head[i])
-		for _, r := range t.rows {
-			widths[i] = max(widths[i], utf8.RuneCountInString(printable(r.cells[i])))
-		}
+	if len(t.rows) == 0 {
+		return nil
 	}
+	widths := s.widths(t)
 	left := 2
 	for _, w := range widths {
 		left += w + 2
 	}
-	set := func(mark string, cells []string) string {
-		var b strings.Builder
-		b.WriteString(mark)
-		for i, cell := range cells[:columns] {
-			cell = printable(cell)
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i < len(t.right) && t.right[i] {
-				b.WriteString(pad + cell + "  ")
-			} else {
-				b.WriteString(cell + pad + "  ")
-			}
-		}
-		return b.String()
-	}
-	lines := []string{strings.TrimRight(set("  ", t.head)+t.head[columns], " ")}
+	lines := []string{strings.TrimRight(t.set("  ", t.head, widths)+t.head[len(widths)], " ")}
 	for _, r := range t.rows {
 		mark := "  "
 		if r.bad {
 			mark = "! "
 		}
-		for _, line := range s.beside(set(mark, r.cells), left, printable(r.why)) {
+		for _, line := range s.beside(t.set(mark, r.cells, widths), left, printable(r.why)) {
 			if r.bad {
 				line = s.alarm(line)
 			}
@@ -118,6 +103,59 @@ func (s screen) table(t table) []string {
 		}
 	}
 	return lines
+}
+
+// widths are those of the widest cells; on a terminal that is too narrow the widest columns give way.
+func (s screen) widths(t table) []int {
+	widths := make([]int, len(t.head)-1)
+	total := 2 + len(t.head[len(widths)])
+	for i := range widths {
+		widths[i] = utf8.RuneCountInString(t.head[i])
+		for _, r := range t.rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(printable(r.cells[i])))
+		}
+		total += widths[i] + 2
+	}
+	for ; s.terminal && total > s.width; total-- {
+		widest := 0
+		for i, w := range widths {
+			if w > widths[widest] {
+				widest = i
+			}
+		}
+		if widths[widest] <= shortestName {
+			break
+		}
+		widths[widest]--
+	}
+	return widths
+}
+
+// set lays the cells of one line out.
+func (t table) set(mark string, cells []string, widths []int) string {
+	var b strings.Builder
+	b.WriteString(mark)
+	for i, width := range widths {
+		cell := squeeze(printable(cells[i]), width)
+		pad := strings.Repeat(" ", width-utf8.RuneCountInString(cell))
+		if i < len(t.right) && t.right[i] {
+			b.WriteString(pad + cell + "  ")
+		} else {
+			b.WriteString(cell + pad + "  ")
+		}
+	}
+	return b.String()
+}
+
+// squeeze takes the middle out of a name that is too long: in both ends names differ.
+func squeeze(name string, width int) string {
+	runes := []rune(name)
+	if len(runes) <= width {
+		return name
+	}
+	const gap = ".."
+	start := (width - len(gap)) / 2
+	return string(runes[:start]) + gap + string(runes[len(runes)-(width-len(gap)-start):])
 }
 
 // beside sets text next to the cells that take the columns to left, or under them where too little is left.

@@ -2,9 +2,11 @@ package control
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,16 +22,18 @@ import (
 //	asked SOCKET N       wait until that daemon was asked for N more snapshots
 //	reply SOCKET FILE    something that is no daemon: answers every connection with FILE, "-" being nothing, ever
 //	stale SOCKET         what a daemon leaves that was killed
+//	exitcode N COMMAND   run it and want this exit code
 func TestScripts(t *testing.T) {
 	s := &stage{running: map[string]*actor{}}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"daemon": s.daemon, "stop": s.stop, "asked": s.asked, "reply": s.reply, "stale": s.stale,
+			"daemon": s.daemon, "stop": s.stop, "asked": s.asked, "reply": s.reply, "stale": s.stale, "exitcode": exitCodeOf,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TZ", "UTC")
 			env.Setenv("NO_COLOR", "")
+			env.Setenv("TERM", "xterm")
 			env.Setenv("VIPLEASE_TEST_NOW", "2026-03-14T12:10:00Z")
 			return nil
 		},
@@ -143,4 +147,19 @@ func leaveStale(socket string) error {
 	}
 	ln.SetUnlinkOnClose(false)
 	return ln.Close()
+}
+
+func exitCodeOf(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	code := 0
+	switch {
+	case errors.As(err, &exit):
+		code = exit.ExitCode()
+	case err != nil:
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("%s: exit code %d, not %s", strings.Join(args[1:], " "), code, args[0])
+	}
 }

@@ -131,7 +131,7 @@ func (s screen) vips(vips []coordinator.VIPStatus) []string {
 		if !v.Since.IsZero() {
 			since = age(s.now.Sub(v.Since))
 		}
-		t.rows = append(t.rows, row{bad: !isHeld(v), cells: []string{v.Name, shortAddresses(v.Addresses), node, v.State, since}, why: v.Why})
+		t.rows = append(t.rows, row{bad: !isHeld(v), cells: []string{v.Name, shortAddresses(v.Name, v.Addresses), node, v.State, since}, why: v.Why})
 	}
 	slices.SortStableFunc(t.rows, func(a, b row) int {
 		switch {
@@ -151,14 +151,17 @@ func isHeld(v coordinator.VIPStatus) bool {
 	return coordinator.Snapshot{VIPs: []coordinator.VIPStatus{v}}.AllHeld()
 }
 
-// shortAddresses is the first address, bare where it is a host's, and how many there are besides.
-func shortAddresses(addresses []string) string {
+// shortAddresses is the first address, bare where it is a host's, "same" where it is the VIP's name, and how many there are besides.
+func shortAddresses(name string, addresses []string) string {
 	if len(addresses) == 0 {
 		return "-"
 	}
 	first, _, _ := strings.Cut(addresses[0], " ")
 	if bare, bits, ok := strings.Cut(first, "/"); ok && (bits == "128" || bits == "32" && !strings.Contains(bare, ":")) {
 		first = bare
+	}
+	if first == name {
+		first = "same"
 	}
 	if more := len(addresses) - 1; more > 0 {
 		first += fmt.Sprintf(" +%d", more)
@@ -167,9 +170,6 @@ func shortAddresses(addresses []string) string {
 }
 
 func (s screen) events(events []coordinator.Event) []string {
-	if len(events) == 0 {
-		return nil
-	}
 	t := table{head: []string{"TIME", "VIP", "NODE", "EVENT", "WHY"}}
 	for _, e := range events[max(0, len(events)-shownEvents):] {
 		t.rows = append(t.rows, row{cells: []string{s.clock(e.At), orDash(e.VIP), orDash(e.Node), e.What}, why: e.Why})
