@@ -61,8 +61,20 @@ func parseSpan(s string) (span, error) {
 	if err != nil {
 		return span{}, err
 	}
-	addresses, length, hasLength := strings.Cut(addresses, "/")
 	first, last, isRange := strings.Cut(addresses, "-")
+	end := &first
+	if isRange {
+		end = &last
+	}
+	var length string
+	var hasLength bool
+	*end, length, hasLength = strings.Cut(*end, "/")
+	switch {
+	case isRange && (first == "" || last == ""):
+		return span{}, fmt.Errorf(`%s is half a range; write one such as "192.0.2.10-192.0.2.19"`, quote(s))
+	case isRange && strings.Contains(first, "/"):
+		return span{}, fmt.Errorf(`%s has a prefix length in its middle; write it once, at the end`, quote(s))
+	}
 	sp := span{dev: dev}
 	if sp.First, err = parseHost(first); err != nil {
 		return span{}, err
@@ -100,10 +112,12 @@ func cutDev(s string) (addresses, dev string, err error) {
 			return "", "", fmt.Errorf("%s is no interface name: %s; write it as \"ip link\" shows it", quote(fields[2]), why)
 		}
 		return fields[0], fields[2], nil
+	case len(fields) == 2 && fields[1] != "dev" && badInterface(fields[1]) == "":
+		return "", "", fmt.Errorf("%s is not understood; write %s", quote(s), quote(fields[0]+" dev "+fields[1]))
 	case len(fields) == 0:
 		return "", "", errors.New(`"" is no address; write one such as "192.0.2.10", or remove it`)
 	}
-	return "", "", fmt.Errorf(`%s is not understood; write it as "192.0.2.10", "192.0.2.10/32" or "192.0.2.10/32 dev eth0"`, quote(s))
+	return "", "", fmt.Errorf(`%s is not understood; write it as "192.0.2.10", "192.0.2.10/32 dev eth0" or, in a pool, "192.0.2.10-192.0.2.19"`, quote(s))
 }
 
 // badInterface says why the kernel would not take the name of an interface

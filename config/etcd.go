@@ -142,15 +142,12 @@ func readEtcd(t table) Etcd {
 	return e
 }
 
-// readEndpoints reads the URLs. Those of a member that are wrong are left
-// out, so that the others still tell the scheme.
+// readEndpoints reads the URLs. The first that is right tells the scheme.
 func readEndpoints(t table) []string {
-	const example = `"http://192.0.2.1:2379"`
 	var good []string
 	lines := map[string]int{}
 	scheme := ""
-	items := t.texts("endpoints")
-	for _, it := range items {
+	for _, it := range t.texts("endpoints") {
 		endpoint, err := parseEndpoint(it.text)
 		line, twice := lines[endpoint]
 		s, _, _ := strings.Cut(endpoint, ":")
@@ -170,9 +167,8 @@ func readEndpoints(t table) []string {
 		lines[endpoint] = it.line
 		good = append(good, endpoint)
 	}
-	v, _ := t.value("endpoints")
-	if list, ok := v.([]any); v == nil || ok && len(list) == 0 {
-		t.problem("endpoints", "is missing; write endpoints = [%s] with the members of etcd", example)
+	if nothing(t, "endpoints") {
+		t.problem("endpoints", `is missing; write endpoints = ["http://192.0.2.1:2379"] with the members of etcd`)
 	}
 	return good
 }
@@ -221,7 +217,7 @@ func readPrefix(t table) string {
 func (t table) file(key string) string {
 	s := t.text(key, "")
 	if s != "" && (!filepath.IsAbs(s) || strings.ContainsRune(s, 0)) {
-		t.problem(key, "%s is not an absolute path; write one from the root, such as %q", quote(s), "/etc/viplease/"+key)
+		t.problem(key, "%s is not an absolute path; write one from the root, such as %q", quote(s), filepath.Join("/etc/viplease", s))
 		return ""
 	}
 	return s

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,22 +55,31 @@ func read(file string, data []byte) (*reader, error) {
 	doc := string(data)
 	r := &reader{file: file, root: map[string]any{}, known: map[string][]string{}}
 	if _, err := toml.Decode(doc, &r.root); err != nil {
-		return nil, Problems{syntaxProblem(file, err)}
+		return nil, Problems{syntaxProblem(file, doc, err)}
 	}
 	r.lines = keyLines(doc)
 	return r, nil
 }
 
-func syntaxProblem(file string, err error) Problem {
+// unquoted is a line that gives a key some text without quotes.
+var unquoted = regexp.MustCompile(`^\s*([A-Za-z0-9_.-]+)\s*=\s*([A-Za-z0-9/][^"'#\[\]{}]*?)\s*(#.*)?$`)
+
+func syntaxProblem(file, doc string, err error) Problem {
 	parse, ok := err.(toml.ParseError)
 	if !ok {
 		return Problem{File: file, Text: oneLine(err.Error())}
 	}
-	text := oneLine(parse.Message)
+	line := max(parse.Position.Line, 1)
+	text := strings.TrimSuffix(oneLine(parse.Message), ".")
 	if parse.Position.Col > 0 {
 		text = fmt.Sprintf("column %d: %s", parse.Position.Col, text)
 	}
-	return Problem{File: file, Line: max(parse.Position.Line, 1), Text: text}
+	if lines := strings.Split(doc, "\n"); line <= len(lines) {
+		if m := unquoted.FindStringSubmatch(lines[line-1]); m != nil && !strings.Contains(text, "already") {
+			text += fmt.Sprintf("; text needs quotes: %s = %s", m[1], quote(m[2]))
+		}
+	}
+	return Problem{File: file, Line: line, Text: text}
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
@@ -108,6 +118,15 @@ func (t table) value(key string) (any, bool) {
 // wrongType tells that the value is of another type than wanted.
 func (t table) wrongType(key string, v any, write string) {
 	t.problem(key, "%s; write %s", whatItIs(v), write)
+}
+
+// wrongChoice tells that the value is none of those that there are.
+func (t table) wrongChoice(key string, v any, write string) {
+	if s, ok := v.(string); ok {
+		t.problem(key, "%s is not known; write %s", quote(s), write)
+		return
+	}
+	t.wrongType(key, v, write)
 }
 
 // text reads a string; an empty one counts as absent.
@@ -211,10 +230,16 @@ func (t table) duration(key string, absent, least, most time.Duration) time.Dura
 func (t table) seconds(key string, absent, least, most time.Duration) time.Duration {
 	d := t.duration(key, absent, least, most)
 	if whole := roundUp(d, time.Second); whole != d {
-		t.problem(key, "%q is not whole seconds; write %q", short(d), short(whole))
+		t.problem(key, "%s is not whole seconds; write %q", t.written(key), short(whole))
 		return absent
 	}
 	return d
+}
+
+// written is a string as the file has it, in quotes.
+func (t table) written(key string) string {
+	s, _ := t.values[key].(string)
+	return quote(s)
 }
 
 // table reads a section.
@@ -283,7 +308,13 @@ func (r *reader) unknownIn(path, key string, values map[string]any) {
 	for _, k := range slices.Sorted(maps.Keys(values)) {
 		at, name := child(path, k), child(key, k)
 		if !slices.Contains(known[key], k) {
-			r.problem(r.lines[at], name, "unknown key%s", hint(key, k, known))
+			what := "key"
+			if _, one := values[k].(map[string]any); one {
+				what = "section"
+			} else if list, many := sections(values[k]); many && len(list) > 0 {
+				what = "section"
+			}
+			r.problem(r.lines[at], name, "unknown %s%s", what, hint(key, k, known))
 			continue
 		}
 		if known[name] == nil {

@@ -83,8 +83,8 @@ func readLease(t table) Lease {
 	}
 	l.CheckTimeout = t.duration("check_timeout", l.CheckInterval, minCheck, maxCheck)
 	if l.CheckTimeout < l.CheckInterval {
-		t.problem("check_timeout", "%q is under check_interval, %s; write at least %q, or a shorter check_interval",
-			short(l.CheckTimeout), short(l.CheckInterval), short(l.CheckInterval))
+		t.problem("check_timeout", "%s is under check_interval, %s; write at least %q, or a shorter check_interval",
+			t.written("check_timeout"), short(l.CheckInterval), short(l.CheckInterval))
 	}
 	l.Hold = t.seconds("hold", minHold, holdNeeded(l.CheckTimeout), maxTimer)
 	return l
@@ -104,26 +104,21 @@ func readBalance(t table, l Lease) Balance {
 		Interval:      t.duration("interval", absent, 0, maxTimer),
 	}
 	if least := 2 * (l.CheckTimeout + handOver); b.Interval < least {
-		t.problem("interval", "%q is under 2 x (check_timeout %s + %s for a hand-over) = %s; write at least %q",
-			short(b.Interval), short(l.CheckTimeout), short(handOver), short(least), short(least))
+		t.problem("interval", "%s is under 2 x (check_timeout %s + %s for a hand-over) = %s; write at least %q",
+			t.written("interval"), short(l.CheckTimeout), short(handOver), short(least), short(least))
 	}
-	switch v, _ := t.value("moves_per_round"); v := v.(type) {
-	case int64:
+	moves, _ := t.value("moves_per_round")
+	if _, ok := moves.(int64); ok {
 		b.MovesPerRound = t.number("moves_per_round", All, 0, math.MaxInt32)
-	case string:
-		if v != "all" {
-			t.problem("moves_per_round", `%s is not known; write "all" or a number`, quote(v))
-		}
-	case nil:
-	default:
-		t.wrongType("moves_per_round", v, `"all" or a number`)
+	} else if moves != nil && moves != "all" {
+		t.wrongChoice("moves_per_round", moves, `"all" or a number`)
 	}
-	switch failback := t.text("failback", "always"); failback {
-	case "always":
+	switch v, _ := t.value("failback"); v {
+	case nil, "always":
 		b.Failback = true
 	case "never":
 	default:
-		t.problem("failback", `%s is not known; write "always" or "never"`, quote(failback))
+		t.wrongChoice("failback", v, `"always" or "never"`)
 	}
 	return b
 }

@@ -10,11 +10,11 @@ import (
 // unbuilt is what the file format has and this version does not carry out.
 // Silence would let an operator rely on it, so it is refused; to build a
 // thing, delete its row.
-var unbuilt = []struct{ section, key, text string }{
-	{"", "check", "[[check]]: health checks are not in this version of viplease; remove the section"},
-	{"", "hooks", "[hooks]: hooks are not in this version of viplease; remove the section"},
-	{"announce", "notify", "[[announce.notify]]: notices to single hosts are not in this version of viplease; remove the section"},
-	{"metrics", "listen", `metrics.listen: metrics are not in this version of viplease; write listen = ""`},
+var unbuilt = []struct{ section, key, title, text string }{
+	{"", "check", "[[check]]", "health checks are not in this version of viplease; remove the section"},
+	{"", "hooks", "[hooks]", "hooks are not in this version of viplease; remove the section"},
+	{"announce", "notify", "[[announce.notify]]", "notices to single hosts are not in this version of viplease; remove the section"},
+	{"metrics", "listen", "metrics.listen", `metrics are not in this version of viplease; write listen = ""`},
 }
 
 // describeUnbuilt tells what is accepted, since it is on by default, and yet
@@ -34,7 +34,7 @@ func (r *reader) refuseUnbuilt() {
 			t = table{r: r, path: row.section, key: row.section, values: values}
 		}
 		if t.has(row.key) {
-			r.problem(t.line(row.key), "", "%s", row.text)
+			r.problem(t.line(row.key), row.title, "%s", row.text)
 		}
 	}
 }

@@ -36,15 +36,15 @@ type vipReader struct {
 
 func (r *reader) readVIPs(top table) []VIP {
 	v := &vipReader{r: r, names: map[string]VIP{}, addresses: map[Address]item{}}
+	if nothing(top, "vip") && nothing(top, "pool") {
+		top.problem("vip", "there is no VIP; add a [[vip]] or a [[pool]] with addresses")
+	}
 	for _, t := range top.tables("vip") {
 		v.vip(t)
 	}
 	pools := map[string]int{}
 	for _, t := range top.tables("pool") {
 		v.pool(t, pools)
-	}
-	if !top.has("vip") && !top.has("pool") {
-		r.problem(0, "vip", "there is no VIP; add a [[vip]] or a [[pool]] with addresses")
 	}
 	return v.vips
 }
@@ -76,7 +76,7 @@ func (v *vipReader) vip(t table) {
 	if named {
 		line = t.line("name")
 	}
-	v.add(vip, line, t.name("name"))
+	v.add(vip, line, t.name("name"), "write another name")
 }
 
 // pool reads one [[pool]]; each of its addresses becomes a VIP.
@@ -106,18 +106,24 @@ func (v *vipReader) pool(t table, pools map[string]int) {
 				Prefer:    slices.Clone(prefer),
 				Spread:    spread,
 				Line:      it.line,
-			}, it.line, t.name("addresses"))
+			}, it.line, t.name("addresses"), "make it a [[vip]] with a name of its own")
 		}
 	}
 }
 
 // addressList reads the addresses of a section, which must have some.
 func (t table) addressList() []item {
-	v, _ := t.value("addresses")
-	if list, ok := v.([]any); v == nil || ok && len(list) == 0 {
+	if nothing(t, "addresses") {
 		t.problem("addresses", `is missing; write addresses = ["192.0.2.10"]`)
 	}
 	return t.texts("addresses")
+}
+
+// nothing says whether the key is missing or an empty list.
+func nothing(t table, key string) bool {
+	v, _ := t.value(key)
+	list, ok := v.([]any)
+	return v == nil || ok && len(list) == 0
 }
 
 // room says whether n more VIPs may be made.
@@ -130,7 +136,7 @@ func (v *vipReader) room(line int, key, what string, n *big.Int) bool {
 		return true
 	}
 	v.full = true // and silent from now on
-	v.r.problem(line, key, "%s makes %s VIPs, and there is room for %d: a configuration has at most %d; write fewer",
+	v.r.problem(line, key, "%s is %s VIPs where %d fit: a configuration has at most %d; write fewer",
 		quote(what), n, left, maxVIPs)
 	return false
 }
@@ -148,7 +154,7 @@ func (v *vipReader) take(t table, it item, sp span) []netip.Prefix {
 	for addr := sp.First; sp.Contains(addr); addr = addr.Next() {
 		prefix := netip.PrefixFrom(addr, sp.bits)
 		if why := notInSubnet(prefix); why != "" {
-			v.r.problem(it.line, t.name("addresses"), `%q is %s; write "%s/%d", or another address`, prefix, why, addr, addr.BitLen())
+			v.r.problem(it.line, t.name("addresses"), "%q is %s; write the address of a host, or leave the length out", prefix, why)
 			continue
 		}
 		key := Address{Prefix: netip.PrefixFrom(addr, addr.BitLen())}
@@ -179,9 +185,9 @@ func (v *vipReader) take(t table, it item, sp span) []netip.Prefix {
 }
 
 // add takes a VIP into the configuration unless its name is taken.
-func (v *vipReader) add(vip VIP, line int, key string) {
+func (v *vipReader) add(vip VIP, line int, key, write string) {
 	if other, taken := v.names[vip.Name]; taken {
-		v.r.problem(line, key, "%q is already the name of the VIP at line %d; write another name", vip.Name, other.Line)
+		v.r.problem(line, key, "%q is already the name of the VIP at line %d; %s", vip.Name, other.Line, write)
 		return
 	}
 	if vip.Spread == "" {
