@@ -74,7 +74,7 @@ func (srv *server) connect(ctx context.Context) (*conn, error) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	if srv.conn == nil {
-		return nil, srv.err
+		return nil, hint(srv.err)
 	}
 	return srv.conn, nil
 }
