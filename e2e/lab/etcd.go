@@ -35,7 +35,7 @@ type Server struct {
 
 // startEtcd starts size servers and waits until the cluster answers through each of them.
 func (l *Lab) startEtcd(size int) (err error) {
-	if os.Getenv(etcdEnv) == "" {
+	if etcdFolder() == "" {
 		return errors.New("call lab.Main(lab.NeedEtcd)")
 	}
 	c := &Cluster{lab: l}
@@ -48,6 +48,9 @@ func (l *Lab) startEtcd(size int) (err error) {
 		c.Servers = append(c.Servers, &Server{Host: h, cluster: c})
 	}
 	if c.client, err = c.connect(c.Endpoints()); err != nil {
+		return err
+	}
+	if err := l.settle(l.ports...); err != nil {
 		return err
 	}
 	for _, s := range c.Servers {
@@ -111,7 +114,10 @@ func (s *Server) Endpoint() string { return fmt.Sprintf("http://%v:2379", s.Mgmt
 
 func (s *Server) peerURL() string { return fmt.Sprintf("http://%v:2380", s.Mgmt.Addr4()) }
 
-func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+// dataDir is where the server keeps its data on its host: in memory.
+const dataDir = "/run/etcd"
+
+func (s *Server) data() string { return s.Path(dataDir) }
 
 // launch starts the server's process.
 func (s *Server) launch() (err error) {
@@ -119,9 +125,9 @@ func (s *Server) launch() (err error) {
 	for _, p := range s.cluster.Servers {
 		peers = append(peers, p.Name+"="+p.peerURL())
 	}
-	s.process, err = s.start(exec.Command(filepath.Join(os.Getenv(etcdEnv), "etcd"),
+	s.process, err = s.start(exec.Command(filepath.Join(etcdFolder(), "etcd"),
 		"--name", s.Name,
-		"--data-dir", s.data(),
+		"--data-dir", dataDir,
 		"--listen-client-urls", s.Endpoint(), "--advertise-client-urls", s.Endpoint(),
 		"--listen-peer-urls", s.peerURL(), "--initial-advertise-peer-urls", s.peerURL(),
 		"--initial-cluster", strings.Join(peers, ","), "--initial-cluster-token", filepath.Base(s.lab.dir),

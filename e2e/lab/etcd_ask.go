@@ -3,8 +3,6 @@ package lab
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -124,6 +122,5 @@ func (c *Cluster) MoveLeader(to *Server) {
 
 // Ctl runs etcdctl on the first server's host, against all servers, and returns what it prints; see [Host.Run].
 func (c *Cluster) Ctl(args ...string) (string, error) {
-	ctl := filepath.Join(os.Getenv(etcdEnv), "etcdctl")
-	return c.Servers[0].Run(ctl, append([]string{"--endpoints", strings.Join(c.Endpoints(), ",")}, args...)...)
+	return c.Servers[0].Run(etcdctl(), append([]string{"--endpoints", strings.Join(c.Endpoints(), ",")}, args...)...)
 }

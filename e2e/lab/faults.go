@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/google/nftables"
@@ -85,7 +86,13 @@ func (l *Lab) applyFaults() error {
 	for pair := range l.blocked {
 		drop(between, name(expr.MetaKeyIIFNAME, pair[0].peer), name(expr.MetaKeyOIFNAME, pair[1].peer))
 	}
-	if err := nft.Flush(); err != nil {
+	err = nft.Flush()
+	for _, missing := range []error{unix.EOPNOTSUPP, unix.EPROTONOSUPPORT, unix.ENOENT} {
+		if errors.Is(err, missing) {
+			return fmt.Errorf("%w nf_tables for bridges, or its numgen: %w", errMissing, err)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("commit to nf_tables: %w", err)
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"syscall"
 
 	"github.com/vishvananda/netlink"
@@ -22,13 +24,14 @@ type Host struct {
 	Mgmt *Port // nil where it has none
 
 	lab   *Lab
-	dir   string // holds etc and run, and the log
-	ns    namespaces
+	dir   string   // holds etc and run
+	log   *os.File // beside it
+	netns *os.File // from the first boot on
 	nsid  int
-	link  *netlink.Handle
-	log   *os.File
-	procs []*process
-	dead  bool
+	link  *netlink.Handle // in netns
+
+	mu sync.RWMutex // guards ns: a boot replaces all of it but the network namespace
+	ns namespaces
 }
 
 // addHost makes a host with the given ports, running nothing.
@@ -54,12 +57,16 @@ func (h *Host) build(ports []*Port) (err error) {
 	if err := h.boot(); err != nil {
 		return err
 	}
-	if err := h.lab.link.SetNetNsIdByFd(int(h.ns.net.Fd()), h.nsid); err != nil {
+	if err := h.lab.link.SetNetNsIdByFd(int(h.netns.Fd()), h.nsid); err != nil {
 		return fmt.Errorf("number its network namespace: %w", err)
 	}
 	for _, p := range ports {
 		p.host = h
-		p.peer = fmt.Sprintf("%s-%d", p.segment, h.nsid)
+		p.end = fmt.Sprintf("%s-%d", p.segment, h.nsid)
+		p.peer = p.end
+		if p.Kind == VLAN {
+			p.peer += "-tag"
+		}
 		switch p.segment {
 		case lan:
 			h.LAN = p
@@ -113,38 +120,44 @@ func (h *Host) boot() error {
 	if err := os.WriteFile(filepath.Join(run, "host", "boot_id"), []byte(randomUUID()+"\n"), 0o444); err != nil {
 		return err
 	}
-	return onThread(func() error {
-		kinds := syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS
-		if h.ns.net == nil {
-			kinds |= syscall.CLONE_NEWNET
-		} else if err := unix.Setns(int(h.ns.net.Fd()), unix.CLONE_NEWNET); err != nil {
-			return err
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return onThread(h.furnish)
+}
+
+// furnish makes the namespaces of one boot and arranges them. The calling thread is left inside.
+func (h *Host) furnish() error {
+	first := h.netns == nil
+	kinds := syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS
+	if first {
+		kinds |= syscall.CLONE_NEWNET
+	} else if err := unix.Setns(int(h.netns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("enter its network namespace: %w", err)
+	}
+	ns, err := unshare(kinds)
+	if err != nil {
+		return err
+	}
+	if first {
+		quietIPv6()
+		h.netns = ns.net
+		if h.link, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+			return fmt.Errorf("open netlink: %w", err)
 		}
-		ns, err := unshare(kinds)
-		if err != nil {
-			return err
-		}
-		if ns.net == nil {
-			h.ns.mnt.Close()
-			h.ns.uts.Close()
-			ns.net = h.ns.net
-		}
-		h.ns = ns
-		if err := h.mount(); err != nil {
-			return err
-		}
-		if h.link == nil {
-			quietIPv6()
-			if h.link, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
-				return err
-			}
-		}
-		lo, err := h.link.LinkByName("lo")
-		if err != nil {
-			return err
-		}
-		return h.link.LinkSetUp(lo)
-	})
+	} else {
+		h.ns.mnt.Close()
+		h.ns.uts.Close()
+		ns.net = h.netns
+	}
+	h.ns = ns
+	if err := h.mount(); err != nil {
+		return err
+	}
+	lo, err := h.link.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("find lo: %w", err)
+	}
+	return h.link.LinkSetUp(lo)
 }
 
 // mount arranges the calling thread's mount namespace as the host sees it. An ordinary user may do all of it in a user namespace.
@@ -171,13 +184,13 @@ func (h *Host) mount() error {
 }
 
 // NetNS is the host's network namespace, the same as long as the lab lives. Do not close it.
-func (h *Host) NetNS() *os.File { return h.ns.net }
+func (h *Host) NetNS() *os.File { return h.netns }
 
 // NSID is the number by which the switch's namespace ([Lab.NetNS]) knows the host's.
 func (h *Host) NSID() int { return h.nsid }
 
 // Do runs fn in the host's network namespace, as [Do] does. Safe for concurrent use.
-func (h *Host) Do(fn func() error) error { return Do(h.ns.net, fn) }
+func (h *Host) Do(fn func() error) error { return Do(h.netns, fn) }
 
 // Path is where a file of the host's /etc or /run is found from outside it, sockets included.
 func (h *Host) Path(name string) string { return filepath.Join(h.dir, name) }
@@ -185,10 +198,14 @@ func (h *Host) Path(name string) string { return filepath.Join(h.dir, name) }
 // Addresses are those on the host's LAN interface now, its own ones and the virtual ones, link-local ones left out.
 func (h *Host) Addresses() []netip.Prefix {
 	h.lab.t.Helper()
-	link, err := h.link.LinkByName(h.LAN.Name)
-	h.lab.check(err, "find "+h.LAN.String())
-	addrs, err := h.link.AddrList(link, netlink.FAMILY_ALL)
-	h.lab.check(err, "list the addresses of "+h.LAN.String())
+	var addrs []netlink.Addr
+	h.lab.check(await(patience, func() error {
+		link, err := h.link.LinkByName(h.LAN.Name)
+		if err == nil {
+			addrs, err = h.link.AddrList(link, netlink.FAMILY_ALL) // refuses a list that changed while it was read
+		}
+		return err
+	}), "list the addresses of "+h.LAN.String())
 	var out []netip.Prefix
 	for _, a := range addrs {
 		ip, _ := netip.AddrFromSlice(a.IP)
@@ -203,12 +220,7 @@ func (h *Host) Addresses() []netip.Prefix {
 // Holds reports whether the address is on the host's LAN interface now.
 func (h *Host) Holds(addr netip.Addr) bool {
 	h.lab.t.Helper()
-	for _, p := range h.Addresses() {
-		if p.Addr() == addr {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(h.Addresses(), func(p netip.Prefix) bool { return p.Addr() == addr })
 }
 
 // Route makes the prefix reachable on the LAN directly, as virtual addresses outside its subnet need it at the client.

@@ -29,6 +29,7 @@ type Options struct {
 	Nodes   int  // node1, node2, ... at 192.168.3.11 and fd00:3::11 upwards; at most 89
 	Etcd    int  // servers of etcd, started and ready: none, 1 or 3
 	Gateway bool // a router at 192.168.3.1 and fd00:3::1, the nodes' and the client's default gateway
+	Link    Link // what the nodes' LAN interfaces are
 }
 
 // Lab is one LAN with its hosts. Several labs in one process do not see each other. Methods are for one goroutine at a time, except
@@ -98,8 +99,8 @@ func (l *Lab) check(err error, doing string) {
 	l.t.Helper()
 	switch {
 	case err == nil:
-	case errors.Is(err, syscall.EOPNOTSUPP):
-		Missing(l.t, fmt.Sprintf("%s: %v: the kernel lacks bridge, veth or nf_tables", doing, err))
+	case errors.Is(err, errMissing):
+		Missing(l.t, fmt.Sprintf("%s: %v", doing, err))
 	default:
 		l.t.Fatalf("lab: %s: %v", doing, err)
 	}
@@ -127,7 +128,7 @@ func (l *Lab) build(o Options) (err error) {
 		}
 	}
 	for i := 1; i <= o.Nodes; i++ {
-		n, err := l.addNode(fmt.Sprintf("node%d", i), i)
+		n, err := l.addNode(fmt.Sprintf("node%d", i), i, o.Link)
 		if err != nil {
 			return err
 		}
@@ -137,7 +138,7 @@ func (l *Lab) build(o Options) (err error) {
 			}
 		}
 	}
-	return nil
+	return l.settle(l.ports...)
 }
 
 // buildSwitch makes the namespace with the two bridges. They are plain: no spanning tree, no snooping, no filtering of their own.
@@ -162,8 +163,8 @@ func (l *Lab) buildSwitch() error {
 		attrs.Name = string(s)
 		snooping := false
 		bridge := &netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &snooping}
-		if err := l.link.LinkAdd(bridge); err != nil {
-			return fmt.Errorf("add bridge %s: %w", s, err)
+		if err := add(l.link, bridge); err != nil {
+			return err
 		}
 		if err := l.link.LinkSetUp(bridge); err != nil {
 			return fmt.Errorf("set bridge %s up: %w", s, err)
@@ -199,11 +200,7 @@ func (l *Lab) Close() {
 		return
 	}
 	l.closed = true
-	if l.t.Failed() {
-		for _, h := range l.hosts {
-			l.t.Logf("%s", h.tail(40))
-		}
-	}
+	l.reportLogs()
 	if l.Etcd != nil {
 		l.Etcd.close()
 	}
@@ -220,6 +217,24 @@ func (l *Lab) Close() {
 	if l.dir != "" {
 		if err := os.RemoveAll(l.dir); err != nil {
 			l.t.Logf("lab: %v", err)
+		}
+	}
+}
+
+// reportLogs prints the end of each log when the test failed, and keeps all of them where that was asked for.
+func (l *Lab) reportLogs() {
+	for _, h := range l.hosts {
+		if h.log == nil {
+			continue
+		}
+		if l.t.Failed() {
+			l.t.Logf("%s", h.tail(40))
+		}
+		if dir := os.Getenv(logsEnv); dir != "" {
+			kept := filepath.Join(dir, filepath.Base(l.dir)+"-"+h.Name+".log")
+			if err := os.WriteFile(kept, []byte(h.Logs()), 0o644); err != nil {
+				l.t.Logf("lab: keep a log: %v", err)
+			}
 		}
 	}
 }

@@ -18,7 +18,8 @@ import (
 const (
 	stageEnv  = "VIPLEASE_LAB_STAGE"  // which of the three processes of Main this is
 	unableEnv = "VIPLEASE_LAB_UNABLE" // why there can be no lab: every New skips, with this reason
-	limitEnv  = "VIPLEASE_LAB_LIMIT"  // the longest life of a lab, a Go duration
+	limitEnv  = "VIPLEASE_LAB_LIMIT"  // the longest life of a lab, a Go duration (an hour)
+	logsEnv   = "VIPLEASE_LAB_LOGS"   // a folder that keeps every host's log
 )
 
 const (

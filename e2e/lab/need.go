@@ -12,8 +12,8 @@ import (
 
 // Where the programs are that a lab runs. Each may be set by hand, to test another build.
 const (
-	etcdEnv     = "VIPLEASE_ETCD" // the folder with etcd and etcdctl
-	vipleaseEnv = "VIPLEASE"      // the daemon's binary
+	etcdEnv     = "VIPLEASE_ETCD"   // the folder with etcd and etcdctl
+	vipleaseEnv = "VIPLEASE_BINARY" // the daemon's binary
 	cacheEnv    = "VIPLEASE_CACHE"
 )
 
@@ -62,6 +62,11 @@ func NeedViplease() error {
 	}
 	return os.Setenv(vipleaseEnv, binary)
 }
+
+// etcdFolder is where etcd and etcdctl are, after NeedEtcd.
+func etcdFolder() string { return os.Getenv(etcdEnv) }
+
+func etcdctl() string { return filepath.Join(etcdFolder(), "etcdctl") }
 
 // output runs cmd and returns what it printed; an error has its standard error with it.
 func output(cmd *exec.Cmd) (string, error) {

@@ -6,23 +6,27 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"syscall"
 )
 
 // Node is a host that runs the daemon, with a LAN and a management interface.
 type Node struct {
 	*Host
-	// Binary is the daemon that Start runs; $VIPLEASE (set by [NeedViplease]) unless changed.
+	// Binary is the daemon that Start runs; $VIPLEASE_BINARY (set by [NeedViplease]) unless changed.
 	Binary string
 	daemon *process
+	dead   atomic.Bool
 }
 
 // ConfigPath is where the daemon's configuration lies on every node.
 const ConfigPath = "/etc/viplease/viplease.toml"
 
 // addNode makes the i-th node, from 1.
-func (l *Lab) addNode(name string, i int) (*Node, error) {
-	h, err := l.addHost(name, lanPort(10+i), mgmtPort(100+i))
+func (l *Lab) addNode(name string, i int, kind Link) (*Node, error) {
+	wire := lanPort(10 + i)
+	wire.Kind = kind
+	h, err := l.addHost(name, wire, mgmtPort(100+i))
 	if err != nil {
 		return nil, err
 	}
@@ -156,11 +160,11 @@ func (n *Node) Die() {
 	n.lab.t.Helper()
 	n.lab.Cut(n.LAN, n.Mgmt)
 	n.Freeze()
-	n.dead = true
+	n.dead.Store(true)
 }
 
-// Dead reports whether the machine died and has not returned.
-func (n *Node) Dead() bool { return n.dead }
+// Dead reports whether the machine died and has not returned. Safe for concurrent use.
+func (n *Node) Dead() bool { return n.dead.Load() }
 
 // Return boots the machine that died (or reboots one that lives): nothing runs, new interfaces with their own addresses alone, an
 // empty /run, another boot id, the same machine id. Faults of its ports are gone.
@@ -190,6 +194,6 @@ func (n *Node) reboot() error {
 			return err
 		}
 	}
-	n.dead = false
-	return nil
+	n.dead.Store(false)
+	return n.lab.settle(n.LAN, n.Mgmt)
 }

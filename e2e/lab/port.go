@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Port is a host's interface with the cable to the switch and the switch's end of it. The faults below are made at the switch: the
@@ -15,10 +16,12 @@ type Port struct {
 	Addrs []netip.Prefix // its own addresses, IPv4 first
 	MAC   net.HardwareAddr
 
+	Kind Link // what the interface is
+
 	host    *Host
 	segment segment
-	peer    string // the interface at the switch
-	down    bool
+	end     string  // the cable's end at the switch
+	peer    string  // the switch's port: that end, or the VLAN on it
 	cut     bool    // guarded by Lab.mu
 	loss    float64 // likewise, in percent
 }
@@ -57,33 +60,47 @@ func (p *Port) Addr4() netip.Addr { return p.Addrs[0].Addr() }
 func (p *Port) plug() error {
 	l := p.host.lab
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = p.peer
+	attrs.Name = p.end
 	attrs.NumTxQueues, attrs.NumRxQueues = 1, 1
-	attrs.MasterIndex = l.bridges[p.segment].Attrs().Index
-	veth := &netlink.Veth{
-		LinkAttrs:        attrs,
-		PeerName:         p.Name,
-		PeerHardwareAddr: p.MAC,
-		PeerNamespace:    netlink.NsFd(int(p.host.ns.net.Fd())),
+	if p.end == p.peer {
+		attrs.MasterIndex = l.bridges[p.segment].Attrs().Index
 	}
-	if err := l.link.LinkAdd(veth); err != nil {
-		return fmt.Errorf("add %s of %s: %w", p.Name, p.host.Name, err)
+	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: cable, PeerNamespace: netlink.NsFd(int(p.host.netns.Fd()))}
+	if p.Kind == Veth {
+		veth.PeerName, veth.PeerHardwareAddr = p.Name, p.MAC
+	}
+	if err := add(l.link, veth); err != nil {
+		return err
 	}
 	if err := l.link.LinkSetUp(veth); err != nil {
-		return fmt.Errorf("set %s up: %w", p.peer, err)
+		return fmt.Errorf("set %s up: %w", p.end, err)
 	}
-	p.down = false
-	inside := p.host.link
-	link, err := inside.LinkByName(p.Name)
+	if p.end != p.peer {
+		if err := p.untag(); err != nil {
+			return err
+		}
+	}
+	if p.Kind != Veth {
+		if err := p.stack(); err != nil {
+			return err
+		}
+	}
+	return p.configure()
+}
+
+// configure sets the interface up and gives it its own addresses.
+func (p *Port) configure() error {
+	h := p.host.link
+	link, err := h.LinkByName(p.Name)
 	if err != nil {
-		return fmt.Errorf("find %s of %s: %w", p.Name, p.host.Name, err)
+		return fmt.Errorf("find %v: %w", p, err)
 	}
-	if err := inside.LinkSetUp(link); err != nil {
-		return fmt.Errorf("set %s of %s up: %w", p.Name, p.host.Name, err)
+	if err := h.LinkSetUp(link); err != nil {
+		return fmt.Errorf("set %v up: %w", p, err)
 	}
 	for _, a := range p.Addrs {
-		if err := inside.AddrAdd(link, &netlink.Addr{IPNet: ipNet(a)}); err != nil {
-			return fmt.Errorf("add %v to %s of %s: %w", a, p.Name, p.host.Name, err)
+		if err := h.AddrAdd(link, &netlink.Addr{IPNet: ipNet(a), Flags: unix.IFA_F_NODAD}); err != nil {
+			return fmt.Errorf("add %v to %v: %w", a, p, err)
 		}
 	}
 	return nil
@@ -91,34 +108,41 @@ func (p *Port) plug() error {
 
 // unplug removes the interface from the host, with all that hung on it.
 func (p *Port) unplug() error {
-	l := p.host.lab
-	link, err := l.link.LinkByName(p.peer)
-	if err != nil {
-		return fmt.Errorf("find %s: %w", p.peer, err)
+	if p.Kind == Bridge || p.Kind == Bond { // these would outlive the cable
+		if link, err := p.host.link.LinkByName(p.Name); err == nil {
+			if err := p.host.link.LinkDel(link); err != nil {
+				return fmt.Errorf("remove %v: %w", p, err)
+			}
+		}
 	}
-	if err := l.link.LinkDel(link); err != nil {
-		return fmt.Errorf("remove %s: %w", p.peer, err)
+	link, err := p.host.lab.link.LinkByName(p.end)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", p.end, err)
+	}
+	if err := p.host.lab.link.LinkDel(link); err != nil {
+		return fmt.Errorf("remove %s: %w", p.end, err)
 	}
 	return nil
 }
 
 // Down takes the carrier away, as a pulled cable does.
-func (p *Port) Down() { p.carrier(true) }
+func (p *Port) Down() { p.host.lab.t.Helper(); p.carrier(false) }
 
 // Up puts the cable back.
-func (p *Port) Up() { p.carrier(false) }
+func (p *Port) Up() { p.host.lab.t.Helper(); p.carrier(true) }
 
-func (p *Port) carrier(down bool) {
+func (p *Port) carrier(on bool) {
 	l := p.host.lab
 	l.t.Helper()
-	link, err := l.link.LinkByName(p.peer)
-	if err == nil && down {
-		err = l.link.LinkSetDown(link)
-	} else if err == nil {
-		err = l.link.LinkSetUp(link)
+	change := l.link.LinkSetDown
+	if on {
+		change = l.link.LinkSetUp
+	}
+	link, err := l.link.LinkByName(p.end)
+	if err == nil {
+		err = change(link)
 	}
 	l.check(err, fmt.Sprintf("change the carrier of %v", p))
-	p.down = down
 }
 
 // Cut drops every frame from and to the port at the switch. The carrier stays, so the host does not notice.

@@ -33,6 +33,8 @@ func (h *Host) start(cmd *exec.Cmd) (*process, error) {
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	// A child is born in the namespaces of the thread that makes it.
+	h.mu.RLock()
+	defer h.mu.RUnlock()
 	err := onThread(func() error {
 		if err := h.ns.enter(); err != nil {
 			return err
@@ -93,10 +95,10 @@ func (h *Host) Run(name string, args ...string) (string, error) {
 
 // pids are the processes on the host now: those in its network namespace.
 func (h *Host) pids() []int {
-	if h.ns.net == nil {
+	if h.netns == nil {
 		return nil
 	}
-	own, err := h.ns.net.Stat()
+	own, err := h.netns.Stat()
 	if err != nil {
 		return nil
 	}
@@ -129,12 +131,15 @@ func (h *Host) signalAll(s syscall.Signal) {
 // killAll ends every process on the host and waits until they are gone.
 func (h *Host) killAll() {
 	h.signalAll(syscall.SIGKILL)
-	await(patience, func() error {
+	err := await(patience, func() error {
 		if left := h.pids(); len(left) > 0 {
-			return fmt.Errorf("processes %v of %s are still there", left, h.Name)
+			return fmt.Errorf("processes %v are still there", left)
 		}
 		return nil
 	})
+	if err != nil {
+		h.lab.t.Logf("lab: end all of %s: %v", h.Name, err)
+	}
 }
 
 // Freeze stops every process on the host, as a hypervisor's pause does, except that the kernel goes on: it answers ARP, and
