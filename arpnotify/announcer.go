@@ -14,10 +14,10 @@ import (
 const defaultRate = 1000
 
 var (
-	// ErrNotEthernet is the error for a link that has no Ethernet address, such as a loopback or a tunnel. Name another link.
+	// ErrNotEthernet is the error for a link that has no Ethernet address, such as a loopback or a tunnel. Name
+	// another link.
 	ErrNotEthernet = errors.New("link has no Ethernet address")
-	// ErrNoCarrier is the error for a link that is up but not connected: what it sends is lost. Nothing needs to be done, it is
-	// tried again.
+	// ErrNoCarrier is the error for a link that is up but not connected: what it sends is lost. It is tried again.
 	ErrNoCarrier = errors.New("link has no carrier")
 	// ErrStopped is the error after Run has returned.
 	ErrStopped = errors.New("announcer has stopped")
@@ -27,12 +27,13 @@ var (
 type Config struct {
 	// Now is the time since boot on CLOCK_BOOTTIME. nil: that clock.
 	Now func() time.Duration
-	// Log receives one record when a link can no longer announce, when the reason changes and when it can again. nil: none.
+	// Log receives one record when a link can no longer announce, when the reason changes and when it can again. A
+	// reason that Announce has returned is not logged. nil: none.
 	Log *slog.Logger
 	// Refresh is the time between the announcements of an address once its first ones are over. 0: there are none.
 	Refresh time.Duration
-	// Settle is when after the first frame of an address one more announcement is made: the time by which a former holder is
-	// certainly gone. 0: none.
+	// Settle is when after the first frame of an address one more announcement is made: the time by which a former
+	// holder is certainly gone. 0: none.
 	Settle time.Duration
 	// Rate is the number of frames per second and link, after a burst of 128. 0: 1000.
 	Rate int
@@ -58,8 +59,8 @@ type Announcer struct {
 
 	wake chan struct{} // has room for one: the schedule has changed
 
-	// mu is held from the question whether a frame is allowed until it has been sent, which makes Stop a barrier. No frame
-	// waits under it.
+	// mu is held from the question whether a frame is allowed until it has been sent, which makes Stop a barrier. No
+	// send waits under it.
 	mu       sync.Mutex
 	links    map[string]*link
 	counters Counters
@@ -135,7 +136,7 @@ func (a *Announcer) turn() time.Duration {
 	return max(0, next-a.now())
 }
 
-// stop forgets everything and closes the sockets.
+// stop closes the sockets. Nothing is sent any more: turn is not called again, and Announce says no.
 func (a *Announcer) stop() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -143,19 +144,19 @@ func (a *Announcer) stop() {
 	for _, l := range a.links {
 		l.closeWire()
 	}
-	clear(a.links)
 }
 
-// Announce sends the first announcement of addr on link before it returns and repeats it on the schedule, see the package
-// documentation, until Stop. The first announcement is left to Run only when more than 64 addresses come at once. For an address that is
-// announced already, allowed replaces the earlier one and the schedule goes on.
+// Announce sends the first announcement of addr on link before it returns and repeats it on the schedule, see the
+// package documentation, until Stop. Only when more than 64 addresses come at once is the first one left to Run, which
+// sends it at the pace. For an address that is announced already, allowed replaces the earlier one, the schedule goes
+// on and the error is nil.
 //
-// allowed is asked immediately before every frame; when it says no, that frame is not sent and not made up for. It runs with the
-// Announcer locked: it must be quick and must not call back.
+// allowed is asked immediately before every frame; when it says no, that frame is not sent and not made up for. It runs
+// with the Announcer locked: it must be quick and must not call back.
 //
-// An error says why the link cannot send now. The address is announced all the same, as soon as the link can, except when the
-// error is about the arguments or is ErrStopped. Announce does not wait for anything but the kernel's list of interfaces, and
-// that only when it has no socket for the link.
+// An error says why the link cannot send now. The address is announced all the same, as soon as the link can, except
+// when the error is about the arguments or is ErrStopped. Announce waits for no queue. It waits for a turn of the
+// schedule, 128 frames at most (0.4 ms), and the first time on a link for the kernel's list of interfaces.
 func (a *Announcer) Announce(link string, addr netip.Addr, allowed func() bool) error {
 	if err := a.announce(link, plain(addr), allowed); err != nil {
 		return fmt.Errorf("announce %s on %s: %w", addr, link, err)
@@ -194,8 +195,8 @@ func (a *Announcer) announce(name string, addr netip.Addr, allowed func() bool) 
 	return a.pump(l, now)
 }
 
-// Stop ends the announcements of addr on link. When it returns, no further frame for it has been or will be given to the kernel
-// until Announce is called again. It waits for the frame that is being sent, at most. Stopping what is not announced does nothing.
+// Stop ends the announcements of addr on link. When it returns, no further frame for it is given to the kernel until
+// Announce is called again. It waits as long as Announce does, and does nothing for what is not announced.
 func (a *Announcer) Stop(link string, addr netip.Addr) {
 	addr = plain(addr)
 	a.mu.Lock()
@@ -208,9 +209,9 @@ func (a *Announcer) Stop(link string, addr netip.Addr) {
 	delete(l.addrs, addr)
 }
 
-// Restart begins the schedule of every address on link anew, at once: neighbours may have lost or replaced what they knew. Call it when
-// the carrier has come back, when the link has another hardware address or another bridge, and when a rival was heard. It blocks for
-// nothing; errors are treated like those of later announcements.
+// Restart begins the schedule of every address on link anew: neighbours may have lost or replaced what they knew. Call
+// it when the carrier has come back, when the link has another hardware address or another bridge, and when a rival was
+// heard. Run sends the frames, at once.
 func (a *Announcer) Restart(link string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -113,7 +113,7 @@ func (l *lan) take() []shot {
 	return s
 }
 
-// bench is an Announcer over a lan, with its log.
+// A rig is an Announcer over a lan, with its log.
 type rig struct {
 	*Announcer
 	lan *lan

@@ -39,8 +39,9 @@ func frame(addr netip.Addr, part int, from face) ([]byte, error) {
 }
 
 // arpFrame makes a gratuitous ARP: sender and target are both addr. A request leaves the target's hardware address
-// zero (RFC 5227 sections 1.1 and 2.3). A reply names the sender's (RFC 5944 section 4.6); Linux takes a reply for gratuitous
-// only then, and only a gratuitous one changes an entry younger than a second (arp_is_garp in net/ipv4/arp.c).
+// zero (RFC 5227 sections 1.1 and 2.3). A reply names the sender's (RFC 5944 section 4.6); Linux takes a reply for
+// gratuitous only then, and only a gratuitous one changes an entry younger than a second (arp_is_garp in
+// net/ipv4/arp.c).
 func arpFrame(op arp.Operation, addr netip.Addr, mac, target net.HardwareAddr) ([]byte, error) {
 	p, err := arp.NewPacket(op, mac, addr, target, addr)
 	if err != nil {
@@ -77,8 +78,8 @@ func advertisement(addr netip.Addr, from face) ([]byte, error) {
 	return f.MarshalBinary()
 }
 
-// ipv6Header is the header of RFC 8200 section 3 for an ICMPv6 message of n bytes, with the hop limit of 255 that RFC 4861
-// section 7.1.2 demands.
+// ipv6Header is the header of RFC 8200 section 3 for an ICMPv6 message of n bytes, with the hop limit of 255 that RFC
+// 4861 section 7.1.2 demands.
 func ipv6Header(from, to netip.Addr, n int) []byte {
 	const version6, icmpv6, hopLimit = 6 << 4, 58, 255
 	b := make([]byte, 40, 40+n)

@@ -23,8 +23,8 @@ const (
 	never = time.Duration(1<<63 - 1)
 )
 
-// A link is what is announced on one interface, with its socket and its pace. It is kept, with its socket, when the last address
-// leaves: the next first frame then waits for nothing.
+// A link is what is announced on one interface, with its socket and its pace. It is kept, with its socket, when the
+// last address leaves: the next first frame then waits for nothing.
 type link struct {
 	name    string
 	addrs   map[netip.Addr]*announcement

@@ -14,7 +14,9 @@ import (
 const burst = 128
 
 // repeats are the delays of the announcements after the first one was sent.
-var repeats = [...]time.Duration{0, 100 * time.Millisecond, 300 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second}
+var repeats = [...]time.Duration{
+	0, 100 * time.Millisecond, 300 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second,
+}
 
 // timetable says when an address is announced: at the rounds, counted from its first frame, and then every refresh.
 type timetable struct {

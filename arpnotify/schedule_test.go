@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 func TestScheduleOfOneAddress(t *testing.T) {
@@ -116,7 +113,8 @@ func TestStopEndsIt(t *testing.T) {
 		}
 		_ = r.Announce("eth0", vip4, yes)
 		pass(5 * time.Second)
-		if got, want := times(onLink(r.lan.take(), "eth0"), vip4, "request"), "0s 100ms 300ms 1s 2s 4s "; !strings.HasPrefix(got, want) {
+		const want = "0s 100ms 300ms 1s 2s 4s "
+		if got := times(onLink(r.lan.take(), "eth0"), vip4, "request"); !strings.HasPrefix(got, want) {
 			t.Errorf("announced again at %s, want %s", got, want)
 		}
 	})
@@ -176,8 +174,17 @@ func TestManyAtOnce(t *testing.T) {
 		if len(shots) != burst {
 			t.Errorf("%d frames at once, want %d", len(shots), burst)
 		}
+		pass(200 * time.Millisecond)
+		paced := r.lan.take()
+		instants := make(map[time.Duration]bool)
+		for _, s := range paced {
+			instants[s.at] = true
+		}
+		if most := int(200*time.Millisecond/paceStep) + 1; len(instants) > most || len(paced) < 190 {
+			t.Errorf("%d frames at %d instants, want 200 in groups", len(paced), len(instants))
+		}
 		pass(time.Minute)
-		shots = append(shots, r.lan.take()...)
+		shots = append(append(shots, paced...), r.lan.take()...)
 		if want := n * 2 * len(repeats); len(shots) != want {
 			t.Errorf("%d frames, want %d", len(shots), want)
 		}
@@ -217,19 +224,34 @@ func checkPace(t *testing.T, shots []shot, interval time.Duration) {
 	}
 }
 
-func TestNewAddressOvertakesRepeats(t *testing.T) {
-	inBubble(t, Config{Rate: 100}, func(t *testing.T, r *rig) {
-		for i := range 100 {
-			_ = r.Announce("eth0", nthAddr(i), yes)
-		}
-		pass(3 * time.Second) // the link is busy with repeats
-		r.lan.take()
-		_ = r.Announce("eth0", vip6, yes)
-		pass(20 * time.Millisecond)
-		if s := r.lan.take(); len(s) == 0 || s[0].addr != vip6 {
-			t.Errorf("sent %v first, want %s", s, vip6)
-		}
-	})
+// A new address goes before everything that is older and held up by the pace: repeats, and second frames.
+func TestNewAddressGoesFirst(t *testing.T) {
+	for _, x := range []struct {
+		name  string
+		older func(i int) netip.Addr
+		after time.Duration
+	}{
+		{"repeats of IPv6", func(i int) netip.Addr { return netip.AddrFrom16([16]byte{0xfd, 15: byte(i)}) }, 5 * time.Second},
+		{"replies of IPv4", nthAddr, 2 * time.Second},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			inBubble(t, Config{Rate: 100}, func(t *testing.T, r *rig) {
+				for i := range 250 {
+					_ = r.Announce("eth0", x.older(i), yes)
+				}
+				pass(x.after)
+				before := r.lan.take()
+				if firsts := len(before) - burst; firsts < 100 || firsts > 600 {
+					t.Fatalf("%d frames so far: nothing is held up", len(before))
+				}
+				_ = r.Announce("eth0", vip6, yes)
+				pass(20 * time.Millisecond)
+				if s := r.lan.take(); len(s) == 0 || s[0].addr != vip6 {
+					t.Errorf("sent %v first, want %s", s, vip6)
+				}
+			})
+		})
+	}
 }
 
 func TestLinksArePacedApart(t *testing.T) {
@@ -314,155 +336,6 @@ func TestLateRoundsKeepApart(t *testing.T) {
 	}
 }
 
-func TestDownLinkIsRetriedAndLoggedOnce(t *testing.T) {
-	inBubble(t, Config{}, func(t *testing.T, r *rig) {
-		r.lan.set(func(l *lan) { l.noSend = errDown })
-		err := r.Announce("eth0", vip4, yes)
-		if !errors.Is(err, unix.ENETDOWN) || !strings.Contains(err.Error(), "announce 192.0.2.7 on eth0: ") {
-			t.Errorf("Announce: %v", err)
-		}
-		pass(time.Minute)
-		if r.logged() != 0 {
-			t.Errorf("logged what was returned:\n%s", r.log)
-		}
-		if e := r.Counters().Errors; e < 55 || e > 70 {
-			t.Errorf("%d tries in a minute, want about one per second", e)
-		}
-		r.lan.set(func(l *lan) { l.noSend = nil })
-		pass(time.Second)
-		pass(5 * time.Second)
-		if got, want := times(r.lan.take(), vip4, "request"), "0s 100ms 300ms 1s 2s 4s "; got != want {
-			t.Errorf("after the link came up: %s, want %s", got, want)
-		}
-		if r.logged() != 1 || !strings.Contains(r.log.String(), "announces again") {
-			t.Errorf("log:\n%s", r.log)
-		}
-	})
-}
-
-func TestFailureOfARunningLinkBeginsAnew(t *testing.T) {
-	inBubble(t, Config{Refresh: time.Minute}, func(t *testing.T, r *rig) {
-		for i := range 3 {
-			_ = r.Announce("eth0", nthAddr(i), yes)
-		}
-		pass(10 * time.Minute)
-		r.lan.set(func(l *lan) { l.noSend = errDown })
-		pass(time.Minute)
-		if r.logged() != 1 || !strings.Contains(r.log.String(), "cannot announce") {
-			t.Errorf("log while down:\n%s", r.log)
-		}
-		r.lan.set(func(l *lan) { l.noSend = fmt.Errorf("sendto: %w", unix.EPERM) })
-		pass(time.Minute)
-		if r.logged() != 2 {
-			t.Errorf("log after another reason:\n%s", r.log)
-		}
-		r.lan.set(func(l *lan) { l.noSend, l.shots = nil, nil })
-		pass(time.Second)
-		pass(4 * time.Second)
-		shots := r.lan.take()
-		for i := range 3 {
-			if got, want := times(shots, nthAddr(i), "reply"), "0s 100ms 300ms 1s 2s 4s "; !strings.HasPrefix(got, want) {
-				t.Errorf("%s announced at %s, want %s", nthAddr(i), got, want)
-			}
-		}
-		if r.logged() != 3 {
-			t.Errorf("log after all:\n%s", r.log)
-		}
-	})
-}
-
-func TestMissingLinkIsOpenedWhenItAppears(t *testing.T) {
-	inBubble(t, Config{}, func(t *testing.T, r *rig) {
-		r.lan.set(func(l *lan) { l.noOpen = unix.ENODEV })
-		if err := r.Announce("eth0", vip4, yes); !errors.Is(err, unix.ENODEV) {
-			t.Errorf("Announce: %v", err)
-		}
-		r.lan.set(func(l *lan) { l.noOpen = nil })
-		pass(retryFirst)
-		if s := r.lan.take(); len(s) != 2 {
-			t.Errorf("sent %v, want one announcement", s)
-		}
-	})
-}
-
-func TestReplacedInterfaceIsOpenedAnew(t *testing.T) {
-	inBubble(t, Config{}, func(t *testing.T, r *rig) {
-		_ = r.Announce("eth0", vip4, yes)
-		r.lan.set(func(l *lan) { l.noLook = errGone })
-		if err := r.Announce("eth0", vip6, yes); !errors.Is(err, unix.ENODEV) {
-			t.Errorf("Announce: %v", err)
-		}
-		r.lan.set(func(l *lan) {
-			if l.noLook = nil; l.opens != 3-1 || l.open != 0 {
-				t.Errorf("%d opens, %d open", l.opens, l.open)
-			}
-		})
-		pass(time.Second)
-		if len(r.lan.take()) == 0 {
-			t.Error("nothing sent on the new interface")
-		}
-	})
-}
-
-func TestNoCarrierIsAFailure(t *testing.T) {
-	inBubble(t, Config{}, func(t *testing.T, r *rig) {
-		r.lan.set(func(l *lan) { l.face.carrier = false })
-		if err := r.Announce("eth0", vip4, yes); !errors.Is(err, ErrNoCarrier) {
-			t.Errorf("Announce: %v", err)
-		}
-		r.lan.set(func(l *lan) { l.face.carrier, l.shots = true, nil })
-		pass(10 * time.Second)
-		if got, want := times(r.lan.take(), vip4, "request"), "0s 100ms 300ms 1s 2s 4s "; got != want {
-			t.Errorf("announced at %s, want %s", got, want)
-		}
-	})
-}
-
-func TestFullQueueIsNoFailure(t *testing.T) {
-	inBubble(t, Config{}, func(t *testing.T, r *rig) {
-		r.lan.set(func(l *lan) { l.noSend = errFull })
-		if err := r.Announce("eth0", vip4, yes); err != nil {
-			t.Errorf("Announce: %v", err)
-		}
-		pass(2*retryFull + retryFull/2)
-		if got, want := r.Counters(), (Counters{Deferred: 3}); got != want {
-			t.Errorf("counters %+v, want %+v", got, want)
-		}
-		r.lan.set(func(l *lan) { l.noSend = nil })
-		pass(retryFull)
-		if got := fmt.Sprint(kinds(r.lan.take())); got != "[request reply]" {
-			t.Errorf("sent %s", got)
-		}
-		if r.logged() != 0 {
-			t.Errorf("log:\n%s", r.log)
-		}
-	})
-}
-
-func TestNewHardwareAddressBeginsAnew(t *testing.T) {
-	inBubble(t, Config{Refresh: time.Minute}, func(t *testing.T, r *rig) {
-		for i := range 3 {
-			_ = r.Announce("eth0", nthAddr(i), yes)
-		}
-		pass(time.Minute)
-		r.lan.set(func(l *lan) {
-			l.face.mac, l.shots = net.HardwareAddr{2, 0, 0, 0, 0, 9}, nil
-		})
-		pass(time.Minute) // at least one refresh notices
-		shots := r.lan.take()
-		for i := range 3 {
-			if got, want := times(shots, nthAddr(i), "request"), "0s 100ms 300ms 1s 2s 4s "; !strings.HasPrefix(got, want) {
-				t.Errorf("%s announced at %s, want %s", nthAddr(i), got, want)
-			}
-		}
-		for _, s := range shots {
-			if s.mac != "02:00:00:00:00:09" {
-				t.Errorf("%+v has the old address", s)
-			}
-		}
-	})
-}
-
 func TestRestart(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, r *rig) {
 		_ = r.Announce("eth0", vip4, yes)
@@ -473,22 +346,9 @@ func TestRestart(t *testing.T) {
 		r.Restart("eth0")
 		pass(time.Minute)
 		shots := r.lan.take()
-		if got, want := times(shots, vip4, "request"), "0s 100ms 300ms 1s 2s 4s "; got != want || len(onLink(shots, "eth1")) != 0 {
+		const want = "0s 100ms 300ms 1s 2s 4s "
+		if got := times(shots, vip4, "request"); got != want || len(onLink(shots, "eth1")) != 0 {
 			t.Errorf("announced at %s, want %s; on eth1: %v", got, want, onLink(shots, "eth1"))
-		}
-	})
-}
-
-func TestRestartTriesAFailedLinkAtOnce(t *testing.T) {
-	inBubble(t, Config{}, func(t *testing.T, r *rig) {
-		r.lan.set(func(l *lan) { l.noSend = errDown })
-		_ = r.Announce("eth0", vip6, yes)
-		pass(9*time.Second + 350*time.Millisecond)
-		r.lan.set(func(l *lan) { l.noSend = nil })
-		r.Restart("eth0")
-		synctest.Wait()
-		if s := r.lan.take(); len(s) != 1 {
-			t.Errorf("sent %v by Restart, want one frame", s)
 		}
 	})
 }
