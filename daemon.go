@@ -64,7 +64,7 @@ func run(ctx context.Context, path string) error {
 	c := coordinator.New(coordinator.Config{Plan: pc, Leave: leaveWithin, Log: log}, coordinator.Ports{
 		Now: now, Registry: e, Claims: e, Feed: e,
 		Kernel: &kernelPort{kernel: kernel, cfg: cfg, log: log}, Events: eventPort{kernel}, Announcer: announcerPort{announcer},
-		Memory: &memoryPort{dir: dir, boot: id.boot, node: cfg.Node, addresses: left.Addresses},
+		Memory: memoryPort{dir: dir, boot: id.boot, node: cfg.Node},
 	})
 	ln, err := control.Listen(cfg.Control.Socket, 0o660)
 	if err != nil {

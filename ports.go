@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"viplease/arpnotify"
@@ -243,18 +243,18 @@ func (p announcerPort) Announce(link string, addr netip.Addr, _ bool, allowed fu
 type memoryPort struct {
 	dir        *runstate.Dir
 	boot, node string
-
-	mu        sync.Mutex
-	addresses []string
 }
 
-func (p *memoryPort) Save(r plan.Remembered) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.dir.Save(runstate.State{
+func (p memoryPort) Save(r plan.Remembered) error {
+	s := runstate.State{
 		Boot: p.boot, Node: p.node, Reg: r.Last.ID, MemberRev: r.Last.MemberRev, Lease: r.Last.Lease, TTL: int64(r.Last.TTL / time.Second),
-		Known: r.Known, Addresses: p.addresses,
-	})
+		Known: r.Known,
+	}
+	for _, a := range r.Addresses {
+		s.Addresses = append(s.Addresses, netif.Address(a).String())
+	}
+	slices.Sort(s.Addresses)
+	return p.dir.Save(s)
 }
 
 func remembered(s runstate.State) plan.Remembered {

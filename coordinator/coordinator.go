@@ -33,6 +33,8 @@ type Coordinator struct {
 	asks      chan func(*plan.View, plan.Now)
 	kernel    chan plan.Action
 	reread    chan struct{}
+	memos     chan memo
+	saved     int // version of what was last remembered
 	events    history
 	authority atomic.Int64 // boot time until which announcements are allowed
 	pending   pendingLease
@@ -48,6 +50,7 @@ func New(cfg Config, ports Ports) *Coordinator {
 		asks:   make(chan func(*plan.View, plan.Now)),
 		kernel: make(chan plan.Action, 4*(len(cfg.Plan.VIPs)+len(cfg.Plan.Former)+16)), // one operation per VIP at a time: it never fills
 		reread: make(chan struct{}, 1),
+		memos:  make(chan memo, 16),
 		sick:   make(chan error, 1),
 	}
 }
@@ -56,16 +59,22 @@ func New(cfg Config, ports Ports) *Coordinator {
 // error means that the node could not go on; the addresses are down then. Run may be called once.
 func (c *Coordinator) Run(ctx context.Context, memory plan.Remembered) (err error) {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	lane := make(chan struct{}) // closed when the kernel lane has ended
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic in the loop: %v\n%s", r, debug.Stack())
 		}
 		c.authority.Store(0)
 		stop()
-		c.running.Wait()
+		<-lane // nothing else is waited for before the addresses are down
 		err = errors.Join(err, c.sweep())
+		c.running.Wait()
 	}()
-	c.task(work, "kernel lane", c.kernelLane)
+	c.task(work, "kernel lane", func(ctx context.Context) error {
+		defer close(lane)
+		return c.kernelLane(ctx)
+	})
+	c.task(work, "memory lane", c.memoryLane)
 	c.task(work, "kernel events", c.kernelEvents)
 	c.task(work, "etcd watch", c.storeWatch)
 	c.task(work, "announcer", c.ports.Announcer.Run)
@@ -129,6 +138,7 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 		for _, a := range actions {
 			c.dispatch(work, view, a)
 		}
+		c.remember(view)
 		c.tell(view.Notes(), now)
 		if view.Done() {
 			return nil
@@ -137,6 +147,19 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 			return errors.New("handing over took too long")
 		}
 		timer.Reset(min(max(wake-now.Boot, 0), c.cfg.Plan.CheckInterval))
+	}
+}
+
+// remember saves what the next process must know, when it has changed. A full lane is tried again at the next turn.
+func (c *Coordinator) remember(view *plan.View) {
+	version := view.RememberVersion()
+	if version == c.saved {
+		return
+	}
+	select {
+	case c.memos <- memo{remembered: view.Remember()}:
+		c.saved = version
+	default:
 	}
 }
 
@@ -176,8 +199,8 @@ func (c *Coordinator) dispatch(ctx context.Context, view *plan.View, a plan.Acti
 		default:
 		}
 	case plan.Register:
-		_, known := view.Registration()
-		c.call(ctx, a, func(ctx context.Context) plan.Fact { return c.register(ctx, a, known) })
+		before := view.Remember()
+		c.call(ctx, a, func(ctx context.Context) plan.Fact { return c.register(ctx, a, before) })
 	default:
 		c.call(ctx, a, func(ctx context.Context) plan.Fact { return c.carryOut(ctx, a) })
 	}

@@ -147,7 +147,7 @@ type pendingLease struct {
 }
 
 // register remembers the registration before it can stand, so that a crash in between leaves no claim that nobody knows to be ours.
-func (c *Coordinator) register(ctx context.Context, a plan.Register, known []string) plan.Fact {
+func (c *Coordinator) register(ctx context.Context, a plan.Register, before plan.Remembered) plan.Fact {
 	ctx, cancel := context.WithTimeout(ctx, 2*writeTimeout)
 	defer cancel()
 	p := &c.pending // registrations are made one at a time
@@ -158,7 +158,7 @@ func (c *Coordinator) register(ctx context.Context, a plan.Register, known []str
 		}
 		*p = pendingLease{a.Member.Reg, lease, granted}
 	}
-	if err := c.ports.Memory.Save(plan.Remembered{Known: known}); err != nil {
+	if err := c.save(ctx, before); err != nil {
 		return plan.RegisterFailed{Err: fmt.Errorf("remember the registration: %w", err)}
 	}
 	rev, revision, err := c.ports.Registry.Register(ctx, c.cfg.Plan.Node, p.lease, plan.Encode(a.Member), plan.Encode(a.State))
@@ -173,10 +173,50 @@ func (c *Coordinator) register(ctx context.Context, a plan.Register, known []str
 		return plan.RegisterFailed{Err: err}
 	}
 	reg := plan.Registration{ID: a.Member.Reg, MemberRev: rev, Lease: p.lease, TTL: p.granted}
-	if err := c.ports.Memory.Save(plan.Remembered{Last: reg, Known: known}); err != nil {
+	before.Last = reg
+	if err := c.save(ctx, before); err != nil {
 		return plan.RegisterFailed{Err: fmt.Errorf("remember the registration: %w", err)}
 	}
 	return plan.Registered{Registration: reg, Revision: revision, State: a.State}
+}
+
+// memo is something to remember; the answer goes to done unless nobody waits.
+type memo struct {
+	remembered plan.Remembered
+	done       chan<- error
+}
+
+// memoryLane writes the state file, in order.
+func (c *Coordinator) memoryLane(ctx context.Context) error {
+	for {
+		select {
+		case m := <-c.memos:
+			err := c.ports.Memory.Save(m.remembered)
+			if m.done != nil {
+				m.done <- err
+			} else if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// save remembers and waits until it is done.
+func (c *Coordinator) save(ctx context.Context, r plan.Remembered) error {
+	done := make(chan error, 1)
+	select {
+	case c.memos <- memo{r, done}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // carryOut makes the one call to etcd that the action asks for.

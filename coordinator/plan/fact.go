@@ -6,11 +6,11 @@ import "time"
 type Fact interface{ fact() }
 
 type (
-	// Remembered: this boot has run a daemon of this node before. Last may still live in etcd; Known are the ids of all registrations of this boot.
-	// Told once, before anything else.
+	// Remembered: this boot has run a daemon of this node before. Told once, before anything else.
 	Remembered struct {
-		Last  Registration // zero: none
-		Known []string
+		Last      Registration // may still live in etcd; zero: none
+		Known     []string     // ids of all registrations of this boot: claims stamped with them are this machine's own
+		Addresses []Address    // what may have been set
 	}
 	// PlacesObserved: where every VIP of the configuration goes on this node, by VIP name.
 	PlacesObserved struct{ Places map[string]Place }

@@ -124,7 +124,7 @@ func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
 	if !f.Member {
 		for _, w := range f.Writes {
 			l := v.of(w.VIP)
-			l.write, l.writeAt = false, now+writeRetry
+			l.write, l.giving, l.writeAt = false, false, now+writeRetry
 		}
 		if f.Revision > v.self.reg.MemberRev {
 			v.lapse("the member key of this registration is gone", now)
@@ -133,7 +133,7 @@ func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
 	}
 	for i, w := range f.Writes {
 		l := v.of(w.VIP)
-		l.write = false
+		l.write, l.giving = false, false
 		before := v.etcd.claims[w.VIP]
 		switch r := f.Results[i]; {
 		case r.Won:
@@ -174,9 +174,7 @@ func (v *View) won(w ClaimWrite, before claim, revision int64, now time.Duration
 func (v *View) foldClaimsFailed(f ClaimsFailed, now time.Duration) {
 	for _, w := range f.Writes {
 		l := v.of(w.VIP)
-		l.write, l.writeAt = false, now+writeRetry
-		if f.InDoubt && (w.Kind == Transfer || w.Kind == Release) {
-			l.doubt = true // [S2]
-		}
+		l.doubt = l.doubt || f.InDoubt && l.giving // [S2]
+		l.write, l.giving, l.writeAt = false, false, now+writeRetry
 	}
 }

@@ -34,6 +34,7 @@ type local struct {
 
 	write   bool          // a claim write is under way
 	writeAt time.Duration // and not before
+	giving  bool          // and it gives the claim away: until it is answered that counts as done and as not done
 	doubt   bool          // rule 4, and at the start of a process [S3]
 	lost    bool          // the claim was ours when it went missing
 
@@ -45,6 +46,7 @@ type local struct {
 // writing notes that a claim write is under way.
 func (l *local) writing(w ClaimWrite, now time.Duration) {
 	l.write = true
+	l.giving = w.Kind == Transfer || w.Kind == Release
 	switch w.Kind {
 	case Offer:
 		l.offered, l.offeredAt = w.Claim.To, now
@@ -70,6 +72,7 @@ func (v *View) foldPlaces(f PlacesObserved) {
 			l.place, l.fails, l.raiseAt = p, 0, 0
 			v.placed = nil
 			v.readAt = 0
+			v.remember++
 		}
 	}
 }

@@ -112,6 +112,7 @@ func (v *View) foldRegistered(f Registered, now Now) {
 	if !s.good.have || now.Boot-s.good.t0 > v.cfg.Hold {
 		s.mature = now.Boot // out for too long to count as never away
 	}
+	v.remember++
 	v.etcd.highest = max(v.etcd.highest, f.Revision)
 	v.etcd.members[v.cfg.Node] = member{Member{Reg: f.Registration.ID}, f.Registration.MemberRev}
 	v.etcd.states[v.cfg.Node] = f.State
@@ -223,6 +224,7 @@ func (v *View) wentBack(why string, now time.Duration) {
 	v.self.at, v.self.mature = now, now
 	v.self.stateBusy, v.self.renewBusy = false, false
 	v.placed = nil
+	v.remember++
 	for _, l := range v.local {
 		l.doubt = true
 	}

@@ -14,7 +14,7 @@ func (v *View) mayShow(vip string, now time.Duration) (until time.Duration, ok b
 		return 0, false
 	case !v.self.freshCheck(): // and a check confirmed that it stands
 		return 0, false
-	case l.doubt: // rule 4 [S2, S3]
+	case l.doubt || l.giving: // rule 4 [S2, S3]
 		return 0, false
 	case now < l.raiseAfter && !l.up: // rule 5
 		return 0, false
@@ -120,7 +120,7 @@ func (d *decision) raise(vip string) (Item, bool) {
 	d.at(l.raiseAfter)
 	d.at(v.notBefore)
 	if !ok || d.now.Boot > until-raiseMargin {
-		d.urgent = d.urgent || !l.doubt && d.now.Boot >= l.raiseAfter
+		d.urgent = d.urgent || !l.doubt && !l.giving && d.now.Boot >= l.raiseAfter
 		return Item{}, false
 	}
 	return Item{VIP: vip, Addresses: l.place.Addresses, Fresh: true}, true

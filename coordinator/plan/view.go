@@ -26,6 +26,7 @@ type View struct {
 	tries      int // attempt ids used
 	placed     *placed
 	notes      []Note
+	remember   int // counts what changes the answer of Remember
 }
 
 // New returns the view of a node that knows nothing yet.
@@ -96,6 +97,7 @@ func (v *View) Apply(f Fact, now Now) {
 		v.self.stateBusy = false
 		if v.self.phase == registered {
 			v.etcd.states[v.cfg.Node] = f.State
+			v.placed = nil
 		}
 	case StateFailed:
 		v.self.stateBusy, v.self.stateAt = false, now.Boot+writeRetry
@@ -103,6 +105,7 @@ func (v *View) Apply(f Fact, now Now) {
 		v.layoutBusy = false
 		if f.Err == nil {
 			v.etcd.layouts[v.digest] = v.layout
+			v.placed = nil
 		}
 		v.self.layoutAt = now.Boot + time.Second
 	case ClaimsCommitted:
@@ -133,6 +136,7 @@ func (v *View) Dispatched(actions []Action, now Now) {
 		switch a := a.(type) {
 		case Register:
 			v.self.registering(a)
+			v.remember++
 		case Renew:
 			v.self.renewBusy = true
 		case WriteState:
@@ -192,7 +196,18 @@ func (v *View) Authority() time.Duration {
 	return v.self.good.t0 + v.cfg.Hold
 }
 
-// Registration is the current one, or the last; known are the ids of all that this boot has had: what a next process must remember.
-func (v *View) Registration() (last Registration, known []string) {
-	return v.self.reg, slices.Clone(v.self.known)
+// RememberVersion changes whenever the answer of Remember does.
+func (v *View) RememberVersion() int { return v.remember }
+
+// Remember is what the next process of this boot must know.
+func (v *View) Remember() Remembered {
+	var r Remembered
+	r.Known = slices.Clone(v.self.known)
+	if v.self.phase == registered {
+		r.Last = v.self.reg
+	}
+	for _, l := range v.local {
+		r.Addresses = append(r.Addresses, l.both()...)
+	}
+	return r
 }

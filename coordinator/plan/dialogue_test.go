@@ -1,0 +1,479 @@
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A dialogue is one node's view of a story: facts in, actions out, at fake times. Everything that the node does not ask for stays as it was.
+type dialogue struct {
+	t    *testing.T
+	v    *View
+	ms   int // now, milliseconds since boot
+	rev  int64
+	acts []Action
+}
+
+const ms = time.Millisecond
+
+func testConfig(node string, vips ...string) Config {
+	cfg := Config{
+		Group: "g", Node: node, Machine: "m-" + node, Boot: "b-" + node, Seed: node,
+		TTL: 3 * time.Second, Hold: 3 * time.Second, CheckInterval: 300 * ms, CheckTimeout: 300 * ms, Wait: 4610 * ms, Mature: 5 * time.Second,
+		Failback: true, MovesPerRound: -1, Weight: 1, MaxWrites: 50,
+	}
+	for i, vip := range vips {
+		cfg.VIPs = append(cfg.VIPs, VIP{Name: vip, Prefixes: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("192.0.2.%d/32", 100+i))}})
+	}
+	return cfg
+}
+
+// start begins at 10 s since boot, with every VIP's interface known and no address up.
+func start(t *testing.T, cfg Config) *dialogue {
+	t.Helper()
+	d := &dialogue{t: t, ms: 10_000, rev: 10}
+	d.v = New(cfg, d.now())
+	d.tell(placesOf(cfg), AddressesObserved{})
+	return d
+}
+
+func placesOf(cfg Config) PlacesObserved {
+	places := map[string]Place{}
+	for _, vip := range cfg.VIPs {
+		places[vip.Name] = Place{Addresses: []Address{{"net1", vip.Prefixes[0]}}}
+	}
+	return PlacesObserved{places}
+}
+
+func (d *dialogue) now() Now {
+	return Now{Boot: time.Duration(d.ms) * ms, Wall: time.Unix(1_700_000_000, 0).Add(time.Duration(d.ms) * ms)}
+}
+
+// tell applies facts and lets the node decide.
+func (d *dialogue) tell(facts ...Fact) {
+	d.t.Helper()
+	for _, f := range facts {
+		d.v.Apply(f, d.now())
+	}
+	actions, wake := Decide(d.v, d.now())
+	again, _ := Decide(d.v, d.now())
+	if fmt.Sprint(actions) != fmt.Sprint(again) {
+		d.t.Fatalf("deciding twice gave %v and then %v", actions, again)
+	}
+	d.v.Dispatched(actions, d.now())
+	d.acts = append(d.acts, actions...)
+	if rest, _ := Decide(d.v, d.now()); len(rest) > 0 {
+		d.t.Fatalf("after %v, which is under way, it wants %v at once", actions, rest)
+	}
+	if wake < d.now().Boot {
+		d.t.Fatalf("wake-up at %v is in the past of %v", wake, d.now().Boot)
+	}
+}
+
+// wait lets time pass in steps of 10 ms, in which the node may decide, answering its checks and renewals as a healthy etcd would when healthy is set.
+func (d *dialogue) wait(dur time.Duration, healthy bool) {
+	d.t.Helper()
+	for end := d.ms + int(dur/ms); d.ms < end; {
+		d.ms += 10
+		d.tell()
+		if healthy {
+			d.answer()
+		}
+	}
+}
+
+// answer answers what is routine: checks, renewals, state, layout, and address operations, all successfully.
+func (d *dialogue) answer() {
+	d.t.Helper()
+	var kept []Action
+	acts := d.acts
+	d.acts = nil
+	for _, a := range acts {
+		switch a := a.(type) {
+		case Check:
+			d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: a.Since, Keys: a.Keys, Revision: d.rev, MemberRev: d.v.self.reg.MemberRev, Count: a.Keys})
+		case Renew:
+			d.tell(Renewed{3 * time.Second})
+		case WriteState:
+			d.tell(StateWritten{a.State})
+		case WriteLayout:
+			d.tell(LayoutWritten{})
+		case ReadAddresses:
+			present := map[Address]bool{}
+			for _, l := range d.v.local {
+				if l.up {
+					for _, addr := range l.place.Addresses {
+						present[addr] = true
+					}
+				}
+			}
+			d.tell(AddressesObserved{Present: present})
+		case RaiseAddresses:
+			for _, it := range a.Items {
+				d.tell(AddressesRaised{VIP: it.VIP, T0: a.T0})
+				if it.Fresh {
+					kept = append(kept, a)
+				}
+			}
+		case DelAddresses:
+			kept = append(kept, a)
+			for _, it := range a.Items {
+				d.tell(AddressesDeleted{VIP: it.VIP})
+			}
+		default:
+			kept = append(kept, a)
+		}
+	}
+	for _, a := range d.acts {
+		switch a.(type) {
+		case Check, Renew:
+		default:
+			kept = append(kept, a)
+		}
+	}
+	d.acts = kept
+}
+
+// said returns what the node wanted since the last call, routine left out.
+func (d *dialogue) said() string {
+	var lines []string
+	for _, a := range d.acts {
+		switch a.(type) {
+		case Check, Renew, WriteState, WriteLayout, ReadAddresses:
+			continue
+		}
+		lines = append(lines, a.String())
+	}
+	d.acts = nil
+	return strings.Join(lines, "\n")
+}
+
+func (d *dialogue) want(text string) {
+	d.t.Helper()
+	if got := d.said(); got != strings.TrimSpace(text) {
+		d.t.Fatalf("at %d ms it wants\n%s\nnot\n%s", d.ms, got, strings.TrimSpace(text))
+	}
+}
+
+// put makes an entry as etcd would have it after the next revision.
+func (d *dialogue) put(key string, record any, version int64) Entry {
+	d.rev++
+	return Entry{Key: key, Value: Encode(record), Create: d.rev - version + 1, Mod: d.rev, Version: version}
+}
+
+func (d *dialogue) batch(changed ...Entry) BatchSeen { return BatchSeen{Revision: d.rev, Changed: changed} }
+
+// registered brings the node to a ready member that has seen an etcd with these entries, claims missing for no longer than now.
+func (d *dialogue) register(entries ...Entry) {
+	d.t.Helper()
+	d.tell(SnapshotRead{Cluster: 1, Revision: d.rev, Entries: entries})
+	d.want("register " + d.v.cfg.Seed + "-1 joining")
+	d.rev++
+	d.tell(Registered{Registration{d.v.cfg.Seed + "-1", d.rev, 77, 3 * time.Second}, d.rev, State{V: 1, State: StateJoining, Digest: d.v.digest}})
+	d.answer()
+	d.acts = nil
+}
+
+// member is another node's registration, ready, with the same configuration.
+func (d *dialogue) member(node string) []Entry {
+	m := d.put("members/"+node, Member{V: 1, Reg: node + "-1", Machine: "m-" + node, Boot: "b-" + node}, 1)
+	st := d.put("states/"+node, State{V: 1, State: StateReady, Weight: 1, Digest: d.v.digest, Planner: Planner}, 1)
+	return []Entry{m, st}
+}
+
+func claimOf(node string, memberRev, writes int64) Claim {
+	return Claim{V: 1, Node: node, Reg: node + "-1", MemberRev: memberRev, WaitMS: 4610, Addresses: []string{"192.0.2.100/32"}, Writes: writes, Try: "x"}
+}
+
+// commit answers the one transaction that the node wants now: won, and folded by the watch as well.
+func (d *dialogue) commit() {
+	d.t.Helper()
+	for i, a := range d.acts {
+		if c, ok := a.(Commit); ok {
+			d.acts = append(d.acts[:i:i], d.acts[i+1:]...)
+			d.rev++
+			f := ClaimsCommitted{Writes: c.Writes, Revision: d.rev, Member: true}
+			for range c.Writes {
+				f.Results = append(f.Results, WriteResult{Won: true})
+			}
+			d.tell(f)
+			return
+		}
+	}
+	d.t.Fatalf("no transaction among %v", d.acts)
+}
+
+// holding brings node a to hold web.
+func holding(t *testing.T) *dialogue {
+	t.Helper()
+	d := start(t, testConfig("a", "web"))
+	d.register()
+	d.wait(5100*ms, true)
+	d.commit()
+	d.wait(20*ms, true)
+	d.want("raise +web\nannounce web")
+	return d
+}
+
+func TestFirstClaimWaitsForMatureAndW(t *testing.T) {
+	d := start(t, testConfig("a", "web"))
+	d.register()
+	d.wait(4980*ms, true)
+	d.want("")
+	d.wait(40*ms, true)
+	d.want("commit take web if 0")
+}
+
+func TestClaimThenCheckThenRaise(t *testing.T) {
+	d := start(t, testConfig("a", "web"))
+	d.register()
+	d.wait(5100*ms, true)
+	d.wait(290*ms, false) // the last check is old by now, and its successor unanswered
+	d.commit()
+	for _, a := range d.acts {
+		if _, ok := a.(RaiseAddresses); ok {
+			t.Fatalf("it raises on a check that is %v old", d.now().Boot-d.v.self.good.t0)
+		}
+	}
+	d.answer()
+	d.want("raise +web")
+}
+
+func TestTakesOverOnlyAfterW(t *testing.T) {
+	d := start(t, testConfig("a", "web"))
+	b := d.member("b")
+	d.register(append(b, d.put("claims/web", claimOf("b", b[0].Create, 1), 1))...)
+	d.wait(6*time.Second, true)
+	d.want("")
+	d.rev++
+	d.tell(BatchSeen{Revision: d.rev, Deleted: []Deleted{{"members/b", d.rev}, {"states/b", d.rev}}})
+	d.wait(4600*ms, true)
+	d.want("")
+	d.wait(20*ms, true)
+	d.want(fmt.Sprintf("commit take web if 13, b/%d gone", b[0].Create))
+}
+
+func TestLargerWaitInTheClaimCounts(t *testing.T) { // S10
+	d := start(t, testConfig("a", "web"))
+	b := d.member("b")
+	c := claimOf("b", b[0].Create, 1)
+	c.WaitMS = 7000
+	d.register(append(b, d.put("claims/web", c, 1))...)
+	d.wait(6*time.Second, true)
+	d.rev++
+	d.tell(BatchSeen{Revision: d.rev, Deleted: []Deleted{{"members/b", d.rev}, {"states/b", d.rev}}})
+	d.wait(6900*ms, true)
+	d.want("")
+	d.wait(120*ms, true)
+	if got := d.said(); !strings.Contains(got, "take web") {
+		t.Fatalf("not taken after the larger wait: %q", got)
+	}
+}
+
+func TestTimerOfAnOwnerDoesNotRunForTheNext(t *testing.T) { // S6
+	d := start(t, testConfig("a", "web"))
+	b := d.member("b")
+	d.register(append(b, d.put("claims/web", claimOf("b", b[0].Create, 1), 1))...)
+	d.wait(6*time.Second, true)
+	d.rev++
+	d.tell(BatchSeen{Revision: d.rev, Deleted: []Deleted{{"members/b", d.rev}, {"states/b", d.rev}}})
+	d.wait(4*time.Second, true)
+	again := d.member("b")
+	d.tell(d.batch(append(again, d.put("claims/web", claimOf("b", again[0].Create, 2), 2))...))
+	d.rev++
+	d.tell(BatchSeen{Revision: d.rev, Deleted: []Deleted{{"members/b", d.rev}, {"states/b", d.rev}}})
+	d.wait(4600*ms, true)
+	d.want("")
+}
+
+func TestOwnerIsNotJudgedFromAnOlderState(t *testing.T) { // S5
+	d := start(t, testConfig("a", "web"))
+	d.register(d.put("claims/web", Claim{V: 1, WaitMS: 4610, Writes: 1, Try: "x", Addresses: []string{"192.0.2.100/32"}}, 1))
+	d.wait(5030*ms, true)
+	// b registered and took it; this node knows the claim from its lost write alone, its watch lags behind b's registration.
+	b := d.put("members/b", Member{V: 1, Reg: "b-1"}, 1)
+	newer := d.put("claims/web", claimOf("b", b.Create, 2), 2)
+	var lost []ClaimWrite
+	for _, a := range d.acts {
+		if c, ok := a.(Commit); ok {
+			lost = c.Writes
+		}
+	}
+	d.acts = nil
+	d.tell(ClaimsCommitted{Writes: lost, Revision: d.rev, Member: true, Results: []WriteResult{{Current: &newer}}})
+	d.wait(10*time.Second, false)
+	d.want("")
+}
+
+func TestReStampsBeforeItShowsAgain(t *testing.T) { // S1
+	d := holding(t)
+	d.rev++
+	d.tell(RenewFailed{Gone: true}, BatchSeen{Revision: d.rev, Deleted: []Deleted{{"members/a", d.rev}, {"states/a", d.rev}}})
+	d.wait(600*ms, false)
+	d.want("register a-2 ready")
+	d.rev++
+	d.tell(Registered{Registration{"a-2", d.rev, 78, 3 * time.Second}, d.rev, State{V: 1, State: StateReady, Digest: d.v.digest, Planner: Planner}})
+	d.wait(10*ms, true)
+	d.want(fmt.Sprintf("commit re-stamp web if %d", d.v.etcd.claims["web"].mod)) // and no refresh on the new check
+	// The old stamp is not shown any longer, whatever checks say.
+	if _, ok := d.v.mayShow("web", d.now().Boot); ok {
+		t.Fatal("it may show a claim of an earlier registration")
+	}
+}
+
+func TestUnansweredTransferLeavesDoubt(t *testing.T) { // S2
+	d := holding(t)
+	c := d.v.etcd.claims["web"]
+	b := d.member("b")
+	d.tell(d.batch(append(b, d.put("drains/a", Intent{V: 1}, 1))...))
+	d.want(fmt.Sprintf("commit offer web if %d, b/%d here", c.mod, b[0].Create))
+	d.acts = []Action{Commit{Writes: d.inFlight(Offer, "b")}}
+	d.commit()
+	accepted := d.v.etcd.claims["web"].Claim
+	accepted.Accept, accepted.Writes = b[0].Create, accepted.Writes+1
+	e := d.put("claims/web", accepted, accepted.Writes)
+	e.Create = c.create
+	d.tell(d.batch(e))
+	d.want("del web")
+	d.tell(AddressesDeleted{VIP: "web"})
+	d.want(fmt.Sprintf("commit transfer web if %d, b/%d here", e.Mod, b[0].Create))
+	d.tell(ClaimsFailed{Writes: []ClaimWrite{{VIP: "web", Kind: Transfer}}, InDoubt: true})
+	d.wait(300*ms, true)
+	d.want(fmt.Sprintf("commit re-stamp web if %d", e.Mod)) // not: raise
+}
+
+func (d *dialogue) inFlight(k Kind, to string) []ClaimWrite {
+	c := d.v.etcd.claims["web"]
+	n := c.Claim
+	n.To, n.Writes = to, c.version+1
+	return []ClaimWrite{{VIP: "web", Kind: k, Claim: n, IfMod: c.mod}}
+}
+
+func TestWithdrawsAtHold(t *testing.T) {
+	d := holding(t)
+	d.acts = nil
+	d.tell(CheckFailed{fmt.Errorf("no answer")})
+	last := d.v.self.good.t0
+	for d.now().Boot < last+3*time.Second-10*ms {
+		d.ms += 10
+		d.tell()
+		if s := d.said(); s != "" {
+			t.Fatalf("%v before hold is over it wants %s", last+3*time.Second-d.now().Boot, s)
+		}
+		d.tell(CheckFailed{fmt.Errorf("no answer")})
+	}
+	d.wait(20*ms, false)
+	d.want("del web")
+}
+
+func TestMissingClaimIsWrittenAgainByItsHolderAlone(t *testing.T) { // S9
+	d := holding(t)
+	d.rev++
+	d.tell(BatchSeen{Revision: d.rev, Deleted: []Deleted{{"claims/web", d.rev}}})
+	d.want("commit re-stamp web if 0")
+	if _, ok := d.v.mayShow("web", d.now().Boot); ok {
+		t.Fatal("it may show a VIP whose claim is missing")
+	}
+	// Everybody else waits W.
+	o := start(t, testConfig("o", "web"))
+	b := o.member("b")
+	o.register(append(b, o.put("claims/web", claimOf("b", b[0].Create, 1), 1))...)
+	o.wait(6*time.Second, true)
+	o.rev++
+	o.tell(BatchSeen{Revision: o.rev, Deleted: []Deleted{{"claims/web", o.rev}, {"members/b", o.rev}, {"states/b", o.rev}}})
+	o.wait(4600*ms, true)
+	o.want("")
+	o.wait(20*ms, true)
+	o.want("commit take web if 0")
+}
+
+func TestCheckThatMissesAClaimExtendsNothing(t *testing.T) { // S9
+	d := holding(t)
+	before := d.v.self.good.t0
+	d.ms += 310
+	d.tell()
+	for _, a := range d.acts {
+		if c, ok := a.(Check); ok {
+			d.acts = nil
+			d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: c.Since, Keys: c.Keys, Revision: d.rev + 1, MemberRev: d.v.self.reg.MemberRev, Count: c.Keys - 1})
+		}
+	}
+	if d.v.self.good.t0 != before {
+		t.Fatal("a check that found a claim missing extended authority")
+	}
+	d.want("reread")
+}
+
+func TestHandWrittenClaimIsEvidenceOfNothing(t *testing.T) {
+	d := start(t, testConfig("a", "web"))
+	b := d.member("b")
+	d.register(append(b, d.put("claims/web", claimOf("b", b[0].Create, 1), 1))...)
+	d.wait(6*time.Second, true)
+	released := Claim{V: 1, Writes: 1, Try: "by hand"} // says write 1, but it is the second
+	e := d.put("claims/web", released, 2)
+	d.tell(d.batch(e))
+	d.wait(4600*ms, true)
+	d.want("")
+}
+
+func TestNewProcessKeepsButDoesNotRefreshBeforeItHasWritten(t *testing.T) { // S3, A9
+	cfg := testConfig("a", "web")
+	d := &dialogue{t: t, ms: 10_000, rev: 20}
+	d.v = New(cfg, d.now())
+	reg := Registration{"a-1", 11, 77, 3 * time.Second}
+	d.tell(Remembered{Last: reg, Known: []string{"a-1"}}, placesOf(cfg), AddressesObserved{Present: map[Address]bool{{"net1", cfg.VIPs[0].Prefixes[0]}: true}})
+	d.want("")
+	c := claimOf("a", 11, 1)
+	d.tell(SnapshotRead{Cluster: 1, Revision: 20, Entries: []Entry{
+		{Key: "members/a", Value: Encode(Member{V: 1, Reg: "a-1"}), Create: 11, Mod: 11, Version: 1},
+		{Key: "states/a", Value: Encode(State{V: 1, State: StateReady, Digest: d.v.digest, Planner: Planner}), Create: 11, Mod: 11, Version: 1},
+		{Key: "claims/web", Value: Encode(c), Create: 12, Mod: 12, Version: 1},
+	}})
+	d.answer()
+	d.want("commit re-stamp web if 12")
+	d.acts = []Action{Commit{Writes: d.inFlight(Restamp, "")}}
+	d.commit()
+	d.want("raise web") // a refresh, not an add
+	d.tell(AddressesRaised{VIP: "web", T0: d.v.self.good.t0})
+	d.want("announce web (kept)")
+}
+
+func TestStoreThatWentBackIsForgotten(t *testing.T) { // S11
+	d := holding(t)
+	d.tell(BatchSeen{Revision: d.rev})
+	d.rev = 9
+	d.tell(SnapshotRead{Cluster: 1, Revision: d.rev, Entries: []Entry{{Key: "claims/web", Value: Encode(claimOf("a", 11, 1)), Create: 12, Mod: 12, Version: 1}}})
+	d.want("del web\nregister a-2 joining")
+	if _, ok := d.v.mayShow("web", d.now().Boot); ok {
+		t.Fatal("it may show a VIP by what it knew")
+	}
+}
+
+func TestAcceptsOnlyWhatItCouldRaiseAtOnce(t *testing.T) {
+	d := start(t, testConfig("a", "web"))
+	b := d.member("b")
+	c := claimOf("b", b[0].Create, 1)
+	d.register(append(b, d.put("claims/web", c, 1))...)
+	d.wait(2*time.Second, true)
+	offer := c
+	offer.To, offer.Writes = "a", 2
+	e := d.put("claims/web", offer, 2)
+	d.tell(d.batch(e))
+	d.wait(500*ms, true)
+	d.want("") // joining
+	d.wait(3*time.Second, true)
+	d.want(fmt.Sprintf("commit accept web if %d", e.Mod))
+}
+
+func TestForeignNameIsRefusedAndBothAreNamed(t *testing.T) {
+	d := start(t, testConfig("a", "web"))
+	d.tell(SnapshotRead{Cluster: 1, Revision: d.rev, Entries: []Entry{d.put("members/a", Member{V: 1, Reg: "z", Machine: "other", Boot: "b"}, 1)}})
+	d.wait(time.Second, false)
+	d.want("")
+	if s := d.v.Standing().Trouble; !strings.Contains(s, "machine other") || !strings.Contains(s, "machine m-a") {
+		t.Fatalf("trouble %q does not name both machines", s)
+	}
+}
