@@ -330,9 +330,8 @@ func TestLateRoundsKeepApart(t *testing.T) {
 		gaps = append(gaps, n.due-now)
 		now = n.due
 	}
-	want := []time.Duration{100 * time.Millisecond, 350 * time.Millisecond, 500 * time.Millisecond, time.Second, 300 * time.Millisecond}
-	if fmt.Sprint(gaps) != fmt.Sprint(want) {
-		t.Errorf("gaps %v, want %v", gaps, want)
+	if got, want := fmt.Sprint(gaps), "[100ms 350ms 500ms 1s 300ms]"; got != want {
+		t.Errorf("gaps %s, want %s", got, want)
 	}
 }
 
