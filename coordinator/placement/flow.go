@@ -1,6 +1,6 @@
 package placement
 
-import "math/bits"
+import "slices"
 
 // A flow finds the cheapest way to place units (VIPs) on nodes such that each
 // node gets between lo and hi of them, with costs of two kinds: 1 for a unit
@@ -29,7 +29,8 @@ type flow struct {
 
 	rows  []row   // by unit: where it may be
 	home  []int32 // by unit: where it costs nothing, or none: anywhere
-	layer []int32 // by unit: its tag from 1 on; 0: no tag
+	layer []int32 // by unit: its tag from 1 on, or 0: no tag; one with a tag has no home
+	class []int32 // by unit: the same for units with the same row, home and layer
 	at    []int32 // by unit: where it is, or none
 
 	// By vertex, layer*nodes + node; layer 0 is the nodes themselves.
@@ -45,7 +46,7 @@ type flow struct {
 
 	poolPot    int32
 	poolMarked bool
-	pending    []int32 // units not yet placed
+	pending    [][]int32 // by class: units not yet placed
 }
 
 // A level is the set of vertices of a layer with the same potential.
@@ -79,10 +80,11 @@ func newFlow(nodes, layers, units int, r room, load []int32) *flow {
 	sets := rows(layers+1, words)
 	all := make([]level, layers+1)
 	f.equal = make([][]level, layers+1)
+	for u := range nodes {
+		sets[0].add(int32(u))
+	}
 	for l := range f.equal {
-		for u := range nodes {
-			sets[l].add(int32(u))
-		}
+		copy(sets[l], sets[0])
 		all[l] = level{0, sets[l]}
 		f.equal[l] = all[l : l+1 : l+1]
 	}
@@ -91,14 +93,15 @@ func newFlow(nodes, layers, units int, r room, load []int32) *flow {
 
 // run places all units. The bounds must allow it.
 func (f *flow) run() {
+	f.findAlike()
 	total := len(f.rows)
 	for u := range f.nodes {
 		f.spare -= int(f.lo[u])
 		total += int(f.load[u])
 	}
 	for i, u := range f.at {
-		if u == none {
-			f.pending = append(f.pending, int32(i))
+		if c := f.class[i]; u == none {
+			f.pending[c] = append(f.pending[c], int32(i))
 		} else {
 			f.link(int32(i), u)
 			f.count[f.vertex(i, u)]++
@@ -130,7 +133,40 @@ func (f *flow) done() bool {
 			return false
 		}
 	}
-	return len(f.pending) == 0 && f.spare >= 0
+	for _, units := range f.pending {
+		if len(units) > 0 {
+			return false
+		}
+	}
+	return f.spare >= 0
+}
+
+// findAlike gives units that are alike the same class.
+func (f *flow) findAlike() {
+	f.class = make([]int32, len(f.rows))
+	first := make(map[uint64]int, len(f.rows)) // by hash: the first such unit
+	var sizes []int
+	for i, r := range f.rows {
+		hash := uint64(f.layer[i]) + uint64(f.home[i])<<32
+		for _, w := range r {
+			hash = (hash ^ w) * 0x9e3779b97f4a7c15
+			hash ^= hash >> 29
+		}
+		j, ok := first[hash]
+		if ok && f.layer[i] == f.layer[j] && f.home[i] == f.home[j] && slices.Equal(r, f.rows[j]) {
+			f.class[i] = f.class[j]
+			sizes[f.class[i]]++
+			continue
+		}
+		first[hash] = i
+		f.class[i] = int32(len(sizes))
+		sizes = append(sizes, 1)
+	}
+	f.pending = make([][]int32, len(sizes))
+	space := make([]int32, len(f.rows))
+	for c, n := range sizes {
+		f.pending[c], space = space[:0:n], space[n:]
+	}
 }
 
 // pass pushes units from every place with too many along paths of reduced cost
@@ -163,167 +199,18 @@ func (f *flow) unmark() {
 	f.poolMarked = false
 }
 
-// place tries to place each pending unit and reports whether it placed any.
+// place tries to place the pending units, of each class until one fails, and
+// reports whether it placed any.
 func (f *flow) place(try func(i int32) bool) bool {
-	left := f.pending[:0]
-	for _, i := range f.pending {
-		if !try(i) {
-			left = append(left, i)
+	placed := false
+	for c, units := range f.pending {
+		for len(units) > 0 && try(units[0]) {
+			units = units[1:]
+			placed = true
 		}
+		f.pending[c] = units
 	}
-	placed := len(left) < len(f.pending)
-	f.pending = left
 	return placed
-}
-
-// settle puts a unit that is nowhere onto a node that lacks one, if that is a
-// path of reduced cost zero. The paths that leave finds may be long; to take the
-// shortest ones first saves most of the work. It marks what takes none.
-func (f *flow) settle(i int32) bool {
-	layer := f.layer[i]
-	set := f.level(layer, 0)
-	if set == nil {
-		return false
-	}
-	for k, w := range f.rows[i] {
-		for w &= set[k] & f.lacking[k] &^ f.marked[layer][k]; w != 0; w &= w - 1 {
-			u := int32(k<<6 + bits.TrailingZeros64(w))
-			g := layer*int32(f.nodes) + u
-			if layer != 0 {
-				if f.pot[u] != f.count[g] {
-					f.marked[layer].add(u)
-					continue
-				}
-				f.count[g]++
-			}
-			f.load[u]++
-			if f.load[u] >= f.lo[u] {
-				f.lacking.del(u)
-			}
-			f.move(i, u)
-			return true
-		}
-	}
-	return false
-}
-
-// leave moves unit i, at a place with that potential, to a place that can take
-// it or make room.
-func (f *flow) leave(i, pot int32) bool {
-	home := f.home[i]
-	if home != none && f.at[i] == home {
-		pot++
-	} else if home != none && f.pot[home] == pot-1 && !f.marked[0].has(home) && f.node(home) {
-		f.move(i, home)
-		return true
-	}
-	layer := f.layer[i]
-	set := f.level(layer, pot)
-	if set == nil {
-		return false
-	}
-	allowed, marked := f.rows[i], f.marked[layer]
-	for k := range allowed {
-		for {
-			w := allowed[k] & set[k] &^ marked[k]
-			if w == 0 {
-				break
-			}
-			u := int32(k<<6 + bits.TrailingZeros64(w))
-			if layer == 0 && f.node(u) || layer != 0 && f.group(layer, u) {
-				f.move(i, u)
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// node takes one more unit onto u, or passes one on in exchange. Like group and
-// pool, it marks its vertex, and unmarks it only if it succeeds: then, and only
-// then, another try may succeed too.
-func (f *flow) node(u int32) bool {
-	f.marked[0].add(u)
-	if !f.nodeTakes(u) {
-		return false
-	}
-	f.marked[0].del(u)
-	return true
-}
-
-func (f *flow) nodeTakes(u int32) bool {
-	pot := f.pot[u]
-	switch {
-	case f.load[u] < f.lo[u]:
-		f.load[u]++
-		if f.load[u] >= f.lo[u] {
-			f.lacking.del(u)
-		}
-		return true
-	case f.load[u] < f.hi[u] && f.poolPot == pot && !f.poolMarked && f.pool():
-		f.load[u]++
-		return true
-	}
-	for i := f.head[u]; i != none; i = f.next[i] {
-		if f.leave(i, pot) {
-			return true
-		}
-	}
-	for k, w := range f.tags[u] {
-		for ; w != 0; w &= w - 1 {
-			layer := int32(k<<6 + bits.TrailingZeros64(w))
-			g := layer*int32(f.nodes) + u
-			if f.pot[g] == pot-(f.count[g]-1) && !f.marked[layer].has(u) && f.group(layer, u) {
-				f.count[g]--
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// group takes one more unit of a tag onto u, or passes one on in exchange.
-func (f *flow) group(layer, u int32) bool {
-	f.marked[layer].add(u)
-	if !f.groupTakes(layer, u) {
-		return false
-	}
-	f.marked[layer].del(u)
-	return true
-}
-
-func (f *flow) groupTakes(layer, u int32) bool {
-	g := layer*int32(f.nodes) + u
-	pot := f.pot[g]
-	if f.pot[u] == pot+f.count[g] && !f.marked[0].has(u) && f.node(u) {
-		f.count[g]++
-		return true
-	}
-	for i := f.head[g]; i != none; i = f.next[i] {
-		if f.leave(i, pot) {
-			return true
-		}
-	}
-	return false
-}
-
-// pool hands out an optional place, or takes one back from a node that passes
-// a unit on.
-func (f *flow) pool() bool {
-	f.poolMarked = true
-	if f.spare > 0 {
-		f.spare--
-		f.poolMarked = false
-		return true
-	}
-	for u := range int32(f.nodes) {
-		if f.gives(u) && f.pot[u] == f.poolPot && !f.marked[0].has(u) && f.node(u) {
-			f.load[u]--
-			f.poolMarked = false
-			return true
-		}
-	}
-	return false
 }
 
 // gives reports whether u has taken an optional place and no more than that.

@@ -8,8 +8,8 @@ import (
 // A ratio is a load per weight, or a difference of two; den is positive.
 type ratio struct{ num, den int64 }
 
-// less compares exactly: a numerator is below 2^41 for any load that fits an
-// int32, a denominator at most MaxWeight.
+// less compares exactly. Loads are below 2^30, weights below 2^10, so that the
+// products of two costs, and those of two gains (see deal), fit an int64.
 func (a ratio) less(b ratio) bool  { return a.num*b.den < b.num*a.den }
 func (a ratio) equal(b ratio) bool { return a.num*b.den == b.num*a.den }
 func (a ratio) cmp(b ratio) int    { return cmp.Compare(a.num*b.den, b.num*a.den) }
@@ -61,6 +61,11 @@ func (l *leveller) fill() {
 	}
 	l.held = make([][]int32, len(l.nodes))
 	l.reach = rows(len(l.nodes), l.words)
+	space := make([]int32, len(l.free))
+	for u := range l.held {
+		n := l.load[u] - l.table.load[u]
+		l.held[u], space = space[:0:n], space[n:]
+	}
 	for _, v := range l.free {
 		u := l.at[v]
 		l.held[u] = append(l.held[u], v)

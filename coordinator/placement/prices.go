@@ -31,23 +31,27 @@ func (f *flow) slackAt(layer, u int32) int32 {
 	least := int32(math.MaxInt32)
 	g := layer*int32(f.nodes) + u
 	pot := f.pot[g]
-	for i := f.head[g]; i != none && least > 1; i = f.next[i] {
-		least = min(least, f.slackOf(i, pot))
-	}
 	if layer != 0 {
 		if !f.marked[0].has(u) {
-			least = min(least, pot+f.count[g]-f.pot[u])
+			least = pot + f.count[g] - f.pot[u]
 		}
-		return least
-	}
-	if !f.poolMarked && f.load[u] < f.hi[u] {
-		least = min(least, pot-f.poolPot)
-	}
-	f.tags[u].each(func(layer int32) {
-		if g := layer*int32(f.nodes) + u; !f.marked[layer].has(u) {
-			least = min(least, pot-(f.count[g]-1)-f.pot[g])
+	} else {
+		if !f.poolMarked && f.load[u] < f.hi[u] {
+			least = pot - f.poolPot
 		}
-	})
+		f.tags[u].each(func(layer int32) {
+			if g := layer*int32(f.nodes) + u; !f.marked[layer].has(u) {
+				least = min(least, pot-(f.count[g]-1)-f.pot[g])
+			}
+		})
+	}
+	class := none
+	for i := f.head[g]; i != none && least > 1; i = f.next[i] {
+		if f.class[i] != class {
+			class = f.class[i]
+			least = min(least, f.slackOf(i, pot))
+		}
+	}
 	return least
 }
 

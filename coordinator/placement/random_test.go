@@ -24,6 +24,7 @@ type shape struct {
 	weights             []int
 	allReady            bool
 	free                bool // no pins, preferences, freeze or move limit
+	pairwise            bool // each VIP can be on two nodes
 }
 
 var small = shape{members: 5, vips: 8, tags: 3, weights: []int{1, 1, 2, 3, 5, 10}}
@@ -32,18 +33,23 @@ func random(d draw, s shape) Input {
 	in := Input{Failback: true, MovesPerRound: All}
 	n := 1 + d(s.members)
 	k := d(s.vips + 1)
-	weighted, partial := d(2) == 0, d(3)
+	weighted, partial := d(2) == 0, d(4)
+	pairwise := s.pairwise || partial == 3
 	for i := range n {
 		m := Member{Node: fmt.Sprintf("n%02d", i), Ready: s.allReady || d(8) != 0, Weight: 1}
 		if weighted {
 			m.Weight = s.weights[d(len(s.weights))]
 		}
 		for v := range k {
-			if partial > 0 && d(4) < partial {
+			if pairwise || d(4) < partial {
 				m.Cannot.Add(v)
 			}
 		}
 		in.Members = append(in.Members, m)
+	}
+	for v := 0; pairwise && v < k; v++ {
+		in.Members[d(n)].Cannot.Del(v)
+		in.Members[d(n)].Cannot.Del(v)
 	}
 	held, given, tagged := d(5), d(2) == 0 && !s.free, d(4)
 	node := func() string { return fmt.Sprintf("n%02d", d(n+1)) } // the last one is no member

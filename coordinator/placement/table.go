@@ -74,14 +74,20 @@ func (t *table) readEligibility(ready []*Member) {
 	}
 	var block [64]uint64
 	for k := range t.words {
+		members := ready[k<<6 : min(k<<6+64, len(ready))]
+		every := ^uint64(0) >> (64 - len(members))
 		for b := 0; b<<6 < len(rank); b++ {
 			block = [64]uint64{}
-			for j, m := range ready[k<<6 : min(k<<6+64, len(ready))] {
-				block[j] = ^m.Cannot.word(b)
+			some := uint64(0)
+			for j, m := range members {
+				block[j] = m.Cannot.word(b)
+				some |= block[j]
 			}
-			transpose(&block)
+			if some != 0 {
+				transpose(&block)
+			}
 			for i, v := range rank[b<<6 : min(b<<6+64, len(rank))] {
-				t.can[int(v)*t.words+k] = block[i]
+				t.can[int(v)*t.words+k] = every &^ block[i]
 			}
 		}
 	}
