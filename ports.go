@@ -235,7 +235,10 @@ func (p eventPort) Watch(ctx context.Context, deliver func(coordinator.KernelEve
 // announcerPort is package arpnotify.
 type announcerPort struct{ *arpnotify.Announcer }
 
-func (p announcerPort) Announce(link string, addr netip.Addr, _ bool, allowed func() bool) error {
+func (p announcerPort) Announce(link string, addr netip.Addr, kept bool, allowed func() bool) error {
+	if kept {
+		return p.Keep(link, addr, allowed)
+	}
 	return p.Announcer.Announce(link, addr, allowed)
 }
 

@@ -158,13 +158,23 @@ func (a *Announcer) stop() {
 // when the error is about the arguments or is ErrStopped. Announce waits for no queue. It waits for a turn of the
 // schedule, 128 frames at most (0.4 ms), and the first time on a link for the kernel's list of interfaces.
 func (a *Announcer) Announce(link string, addr netip.Addr, allowed func() bool) error {
-	if err := a.announce(link, plain(addr), allowed); err != nil {
+	return a.begin(link, addr, allowed, false)
+}
+
+// Keep is Announce for an address that neighbours know already, because it was up here before this process began: nothing is sent now,
+// and the schedule begins with the refreshes.
+func (a *Announcer) Keep(link string, addr netip.Addr, allowed func() bool) error {
+	return a.begin(link, addr, allowed, true)
+}
+
+func (a *Announcer) begin(link string, addr netip.Addr, allowed func() bool, known bool) error {
+	if err := a.announce(link, plain(addr), allowed, known); err != nil {
 		return fmt.Errorf("announce %s on %s: %w", addr, link, err)
 	}
 	return nil
 }
 
-func (a *Announcer) announce(name string, addr netip.Addr, allowed func() bool) error {
+func (a *Announcer) announce(name string, addr netip.Addr, allowed func() bool, known bool) error {
 	switch {
 	case name == "":
 		return errors.New("no link named")
@@ -190,6 +200,13 @@ func (a *Announcer) announce(name string, addr netip.Addr, allowed func() bool) 
 	now := a.now()
 	n := &announcement{addr: addr, allowed: allowed, due: now}
 	l.addrs[addr] = n
+	if known {
+		n.round = len(a.times.rounds)
+		var ok bool
+		if n.due, ok = a.times.after(n, now); !ok {
+			return nil
+		}
+	}
 	l.plan(n, now)
 	defer a.nudge()
 	return a.pump(l, now)

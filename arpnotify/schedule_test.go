@@ -54,6 +54,25 @@ func kinds(shots []shot) (k []string) {
 	return k
 }
 
+func TestKeptAddressIsOnlyRefreshed(t *testing.T) {
+	inBubble(t, Config{Settle: 4600 * time.Millisecond, Refresh: time.Minute}, func(t *testing.T, r *rig) {
+		if err := r.Keep("eth0", vip6, yes); err != nil {
+			t.Fatal(err)
+		}
+		pass(10 * time.Minute)
+		if got := len(r.lan.take()); got != 10 {
+			t.Errorf("%d announcements in ten minutes, want one a minute", got)
+		}
+	})
+	inBubble(t, Config{}, func(t *testing.T, r *rig) {
+		_ = r.Keep("eth0", vip6, yes)
+		pass(time.Hour)
+		if got := r.lan.take(); len(got) != 0 {
+			t.Errorf("sent %v without a refresh", got)
+		}
+	})
+}
+
 func TestSettleTakesItsPlaceInTheOrder(t *testing.T) {
 	inBubble(t, Config{Settle: 1500 * time.Millisecond}, func(t *testing.T, r *rig) {
 		_ = r.Announce("eth0", vip6, yes)
