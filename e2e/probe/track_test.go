@@ -1,0 +1,204 @@
+package probe
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const ms = time.Millisecond
+
+// Each letter is one probe, a millisecond after the one before: "." is answered at once (in 0.1 ms), "x" never, "l" after 5 ms, "o" after the window
+// of 10 ms, "q" when the next "." is. "_" is a millisecond in which none is sent.
+func TestTrack(t *testing.T) {
+	for _, c := range []struct{ name, script, want string }{
+		{"all answered", "........", ""},
+		{"one lost", "...x....", "3ms+1.1ms (1)"},
+		{"three lost", "..xxx...", "2ms+3.1ms (3)"},
+		{"two outages", ".x..xx..", "1ms+1.1ms (1); 4ms+2.1ms (2)"},
+		{"late but in time is answered", "...l....", ""},
+		{"too late is lost, and ends nothing", "..oooo..", "2ms+4.1ms (4)"},
+		{"a stall is none", "...______...", ""},
+		{"a stall within is not counted", "..xx______xx..", "2ms+4.1ms and stalled 6ms (4)"},
+		{"a stall before the end is not counted", "..x______..", "2ms+1.1ms and stalled 6ms (1)"},
+		{"a stall before the beginning does not matter", ".______x..", "7ms+1.1ms (1)"},
+		{"one skipped round is no stall", "..x_x..", "2ms+3.1ms (2)"},
+		{"queued probes end it no earlier than they are answered", "..xxxxqqqq..", "2ms+8.1ms (4)"},
+		{"queued without a loss is none", "..qqqq..", ""},
+		{"never answered", "xxx", "0s+2ms (3) still"},
+		{"from the start", "xxx..", "0s+3.1ms (3)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := play(c.script); got != c.want {
+				t.Errorf("%s: %q, want %q", c.script, got, c.want)
+			}
+		})
+	}
+}
+
+// play tells the track each millisecond what was sent and what arrived, as the probe does.
+func play(script string) string {
+	k := track{every: ms, window: 10 * ms}
+	type answer struct {
+		number uint64
+		at     time.Duration
+	}
+	var due []answer
+	now := time.Duration(0)
+	const flush = 30 // milliseconds after the last probe
+	for i := range len(script) + flush {
+		now = time.Duration(i) * ms
+		if i < len(script) && script[i] != '_' {
+			n := k.send(now)
+			switch script[i] {
+			case '.':
+				due = append(due, answer{n, now + ms/10})
+			case 'l':
+				due = append(due, answer{n, now + 5*ms})
+			case 'o':
+				due = append(due, answer{n, now + 11*ms})
+			case 'q':
+				due = append(due, answer{n, time.Duration(i+strings.IndexByte(script[i:], '.'))*ms + ms/10})
+			}
+		}
+		known := now + ms/2
+		left := due[:0]
+		for _, a := range due {
+			if a.at <= known {
+				k.answer(a.number, a.at)
+			} else {
+				left = append(left, a)
+			}
+		}
+		due = left
+		k.settle(known)
+	}
+	var all []string
+	for _, o := range k.outages {
+		s := fmt.Sprintf("%v+%v", o.Start, o.Duration)
+		if o.Stalled > 0 {
+			s += fmt.Sprintf(" and stalled %v", o.Stalled)
+		}
+		s += fmt.Sprintf(" (%d)", o.Lost)
+		if o.Ongoing {
+			s += " still"
+		}
+		all = append(all, s)
+	}
+	return strings.Join(all, "; ")
+}
+
+func TestTrackCounts(t *testing.T) {
+	k := track{every: ms, window: 10 * ms}
+	a, b := k.send(0), k.send(ms)
+	k.answer(a, ms/2)
+	k.answer(a, ms)      // twice
+	k.answer(b, 20*ms)   // too late
+	k.answer(b+5, 20*ms) // of nobody
+	k.settle(30 * ms)
+	k.answer(a, 31*ms) // settled
+	if k.answered != 1 || k.lost != 1 || k.stray != 4 || k.slowest != ms/2 || k.newest != 0 {
+		t.Errorf("%+v", k)
+	}
+	if !k.settled(30 * ms) {
+		t.Error("not settled")
+	}
+	k.send(40 * ms)
+	if !k.settled(39*ms) || k.settled(40*ms) {
+		t.Error("settled by the wrong instant")
+	}
+}
+
+func TestGrid(t *testing.T) {
+	for _, c := range []struct{ due, now, want time.Duration }{
+		{100 * ms, 100*ms + ms/5, 101 * ms},
+		{100 * ms, 100*ms + 9*ms/10, 101 * ms},
+		{100 * ms, 101 * ms, 102 * ms}, // that point has passed
+		{100 * ms, 130*ms + ms/2, 131 * ms},
+	} {
+		if got := after(c.due, c.now, ms); got != c.want {
+			t.Errorf("a round due at %v ended at %v: the next is due at %v, want %v", c.due, c.now, got, c.want)
+		}
+	}
+}
+
+func TestRounds(t *testing.T) {
+	r := rounds{every: ms}
+	for _, at := range []time.Duration{100 * ms, 101 * ms, 102*ms + ms/2, 103 * ms, 105 * ms, 133*ms + ms/2, 134 * ms} {
+		r.add(at)
+	}
+	if len(r.stalls) != 1 || r.stalls[0] != (Stall{At: 105 * ms, For: 28*ms + ms/2}) || r.worst != 28*ms+ms/2 || r.skipped != 27 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestRing(t *testing.T) {
+	var r ring
+	next := time.Duration(0)
+	for turn := range 3 { // around more than once
+		for range len(r.at) {
+			if n, ok := r.put(next + time.Duration(r.sent.Load()-r.taken.Load())); !ok || n != r.sent.Load()-1 {
+				t.Fatalf("turn %d: number %d, ok %t", turn, n, ok)
+			}
+		}
+		if _, ok := r.put(0); ok {
+			t.Fatal("put into a full ring")
+		}
+		r.take(func(at time.Duration) {
+			if at != next {
+				t.Fatalf("took %v, want %v", at, next)
+			}
+			next++
+		})
+	}
+	if next != time.Duration(3*len(r.at)) {
+		t.Errorf("took %d", next)
+	}
+}
+
+func TestSummary(t *testing.T) {
+	var hundred []time.Duration
+	for n := range 100 {
+		hundred = append(hundred, time.Duration(100-n))
+	}
+	for _, c := range []struct {
+		all                []time.Duration
+		median, p95, worst time.Duration
+	}{
+		{nil, 0, 0, 0},
+		{[]time.Duration{7}, 7, 7, 7},
+		{[]time.Duration{3, 1, 2}, 2, 3, 3},
+		{[]time.Duration{4, 3, 1, 2}, 2, 4, 4},
+		{hundred, 50, 95, 100},
+	} {
+		if m, p, w := Summary(c.all); m != c.median || p != c.p95 || w != c.worst {
+			t.Errorf("%v: %v %v %v", c.all, m, p, w)
+		}
+	}
+}
+
+func TestChecksum(t *testing.T) {
+	// The example of RFC 1071, section 3.
+	if got := checksum([]byte{0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7}); got != ^uint16(0xddf2) {
+		t.Errorf("%#04x", got)
+	}
+}
+
+type lockedLog struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
