@@ -18,9 +18,9 @@
 //     notification precedes the return of the call that the other side waited for.
 //   - An overlap is never missed, however short, while the RTNL is global. Without it, one shorter than the few microseconds between the
 //     notification of a deletion and the removal of the local route (net/ipv4/devinet.c, __inet_del_ifa) could be.
-//   - IPv6 with the nodad flag: the address is tentative, has no local route and answers nobody until a work item (net/ipv6/addrconf.c,
-//     addrconf_dad_work) has run, and that item sends the RTM_NEWADDR. The system call returns before it, usually by less than 0.1 ms. The
-//     judge counts the address from that message on, which is when it starts to work; the order stays true, the call and the queue differ.
+//   - IPv6 with the nodad flag: the address gets its local route, without which nothing reaches it, from a work item (net/ipv6/addrconf.c,
+//     addrconf_dad_work) that also sends the RTM_NEWADDR. The system call returns before it: by less than 0.1 ms, but later on a busy machine. The
+//     judge counts the address from that message on, which is when it starts to work. An overlap that ended before is not seen.
 //   - An IPv6 address under duplicate address detection (tentative and not optimistic) or that failed it is not up.
 //
 // The *time* of a change is taken when the judge reads it (netlink has no receive timestamps), so lengths carry the scheduler's lateness;

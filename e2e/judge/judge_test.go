@@ -393,15 +393,22 @@ func TestOwnNamespace(t *testing.T) {
 	must(t, j.Verdict())
 }
 
-// An address that is being tested for duplicates answers nobody.
-func TestTentativeIsNotUp(t *testing.T) {
-	a, b := newNode(t, "a"), newNode(t, "b")
+// veth lays a pair between two nodes and returns the first one's end. Both ends are down.
+func veth(t *testing.T, a, b *node) (port, peer netlink.Link) {
+	t.Helper()
 	must(t, a.h.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}, PeerName: "peer0", PeerNamespace: netlink.NsFd(b.NS.Fd())}))
 	port, err := a.h.LinkByName("eth0")
 	must(t, err)
-	must(t, a.h.LinkSetUp(port))
-	peer, err := b.h.LinkByName("peer0")
+	peer, err = b.h.LinkByName("peer0")
 	must(t, err)
+	return port, peer
+}
+
+// An address that is being tested for duplicates answers nobody.
+func TestTentativeIsNotUp(t *testing.T) {
+	a, b := newNode(t, "a"), newNode(t, "b")
+	port, peer := veth(t, a, b)
+	must(t, a.h.LinkSetUp(port))
 	must(t, b.h.LinkSetUp(peer))
 	j := start(t, Config{}, a, b)
 	before := sinceBoot()
@@ -414,6 +421,31 @@ func TestTentativeIsNotUp(t *testing.T) {
 	must(t, j.WaitHolders(soon(t), vip6, "a"))
 	t.Logf("up after %v", sinceBoot()-before)
 	must(t, j.Verdict())
+}
+
+// The judge follows addresses through whatever happens to their interface.
+func TestLinkComesAndGoes(t *testing.T) {
+	families(t, func(t *testing.T, vip netip.Addr) {
+		a, b := newNode(t, "a"), newNode(t, "b")
+		port, _ := veth(t, a, b)
+		j := start(t, Config{Strict: true}, a, b)
+		must(t, a.h.AddrAdd(port, entry(vip))) // the interface is down
+		must(t, j.Verdict())
+		must(t, a.h.LinkSetUp(port))
+		must(t, j.WaitHolders(soon(t), vip, "a"))
+		must(t, j.Verdict())
+		must(t, a.h.LinkSetDown(port)) // IPv6 addresses go, IPv4 addresses stay
+		must(t, j.Verdict())
+		if up := len(j.Holders()) > 0; up != vip.Is4() {
+			t.Errorf("with the interface down: %v", j.Holders())
+		}
+		must(t, a.h.LinkSetUp(port))
+		must(t, a.h.AddrReplace(port, entry(vip)))
+		must(t, j.WaitHolders(soon(t), vip, "a"))
+		must(t, a.h.LinkDel(port))
+		must(t, j.WaitHolders(soon(t), vip))
+		must(t, j.Verdict())
+	})
 }
 
 func TestWaitEnds(t *testing.T) {
@@ -450,5 +482,20 @@ func TestPrompt(t *testing.T) {
 		}
 		slices.Sort(took)
 		t.Logf("known after the call returned: median %v, worst %v", took[100], took[199])
+	})
+}
+
+// A nodad IPv6 address is listed by the kernel before the message about it is sent. That is no reason to go blind.
+func TestVerdictRightAfterAdding(t *testing.T) {
+	families(t, func(t *testing.T, vip netip.Addr) {
+		a := newNode(t, "a")
+		j := start(t, Config{Strict: true}, a)
+		load(t)
+		for range 500 {
+			a.add(vip)
+			must(t, j.Verdict())
+			a.del(vip)
+			must(t, j.Verdict())
+		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -119,6 +120,15 @@ func nsidFrom(oob []byte) (int32, error) {
 		}
 	}
 	return ownNamespace, nil
+}
+
+// await waits until something is queued, at most for d.
+func (l *listener) await(d time.Duration) error {
+	fds := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}}
+	if _, err := unix.Poll(fds, int(d.Milliseconds())+1); err != nil && !errors.Is(err, unix.EINTR) {
+		return fmt.Errorf("wait for netlink: %w", err)
+	}
+	return nil
 }
 
 // idOf returns the id that marks messages from a namespace, and assigns one if there is none: without it the kernel passes none on

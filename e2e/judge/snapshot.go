@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/vishvananda/netlink"
 )
@@ -50,25 +51,56 @@ func (j *Judge) snapshot(m *machine) (up []instance, quiet bool, err error) {
 }
 
 // audit goes blind if what the machine has up is not what the ledger has. A machine whose addresses never stand still is heard well enough.
+//
+// The kernel lists a nodad IPv6 address as soon as it is added, and announces it when a work item has given it a route. So for such an address
+// the audit waits, and long, since a busy machine runs work items late.
 func (j *Judge) audit(m *machine) {
-	listed, quiet, err := j.snapshot(m)
-	if err != nil {
-		j.goBlind(err)
-		return
+	const patience = 5 * time.Second
+	for until := sinceBoot() + patience; ; {
+		listed, quiet, err := j.snapshot(m)
+		if err != nil {
+			j.goBlind(err)
+			return
+		}
+		if !quiet {
+			return
+		}
+		err = j.compare(m.name, listed)
+		if err == nil {
+			return
+		}
+		left := until - sinceBoot()
+		if !errors.Is(err, errNotYet) || left <= 0 {
+			j.goBlind(err)
+			return
+		}
+		if err := j.ears.await(left); err != nil {
+			j.goBlind(err)
+			return
+		}
 	}
-	if !quiet {
-		return
-	}
+}
+
+// errNotYet says that addresses are listed whose message may be under way.
+var errNotYet = errors.New("unheard so far")
+
+// compare tells how what a machine lists differs from the ledger.
+func (j *Judge) compare(name string, listed []instance) error {
+	var late error
 	up := map[netip.Addr]bool{}
 	for _, i := range listed {
 		up[i.vip] = true
-		if len(j.ledger.up[m.name][i.vip]) == 0 {
-			j.goBlind(fmt.Errorf("%s has %s up, unheard", m.name, i.vip))
+		switch heard := len(j.ledger.up[name][i.vip]) > 0; {
+		case !heard && i.vip.Is6():
+			late = fmt.Errorf("%s has %s up, %w", name, i.vip, errNotYet)
+		case !heard:
+			return fmt.Errorf("%s has %s up, unheard", name, i.vip)
 		}
 	}
-	for vip := range j.ledger.up[m.name] {
+	for vip := range j.ledger.up[name] {
 		if !up[vip] {
-			j.goBlind(fmt.Errorf("%s has lost %s, unheard", m.name, vip))
+			return fmt.Errorf("%s has lost %s, unheard", name, vip)
 		}
 	}
+	return late
 }
