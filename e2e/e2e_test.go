@@ -1,0 +1,39 @@
+package e2e
+
+import (
+	"flag"
+	"testing"
+
+	"viplease/e2e/cluster"
+	"viplease/e2e/judge"
+	"viplease/e2e/lab"
+)
+
+// long runs each scenario as often as its figures deserve; see scripts/test --long.
+var long = flag.Bool("long", false, "run every scenario in its long form")
+
+// rounds is how often something is repeated: in the short form that every change runs, and in the long one.
+func rounds(short, full int) int {
+	if *long {
+		return full
+	}
+	return short
+}
+
+// run runs a command of viplease on the node and returns what it printed. It must succeed.
+func run(t *testing.T, n *lab.Node, args ...string) string {
+	t.Helper()
+	out, err := n.Viplease(args...)
+	if err != nil {
+		t.Fatalf("viplease %v on %s: %v\n%s", args, n.Name, err, out)
+	}
+	return out
+}
+
+// follow makes the judge hear a machine that was booted anew.
+func follow(t *testing.T, c *cluster.Cluster, n *lab.Node) {
+	t.Helper()
+	if err := c.Judge.AddMachine(judge.Machine{Name: n.Name, NS: n.NetNS()}); err != nil {
+		t.Fatal(err)
+	}
+}
