@@ -58,7 +58,7 @@ func (s *Store) checkOn(ctx context.Context, c *conn, node string, since int64) 
 	if err != nil {
 		return Answer{}, hint(err)
 	}
-	if len(r.Responses) != 3 {
+	if len(r.Responses) != 3 || r.Header.GetRevision() <= 0 {
 		return Answer{}, errShape
 	}
 	a := Answer{T0: t0, Cluster: r.Header.GetClusterId(), Revision: r.Header.GetRevision()}

@@ -78,7 +78,7 @@ func TestCheckLate(t *testing.T) {
 // A silent server costs half of the timeout once; T0 is that of the attempt that was answered, and the next check asks the other first.
 func TestCheckHedges(t *testing.T) {
 	silent := newProxy(t, one(t).members[0].url)
-	s := open(t, silent.url, one(t).members[0].url)
+	s := brisk(t, silent.url, one(t).members[0].url)
 	must[Answer](t)(s.Check(seconds(t), "a", 0))
 	silent.mute(true)
 	begin := boottime()
@@ -93,9 +93,26 @@ func TestCheckHedges(t *testing.T) {
 	}
 }
 
+// However long the answer takes, T0 is the time of the question.
+func TestCheckCountsFromTheQuestion(t *testing.T) {
+	p := newProxy(t, one(t).members[0].url)
+	s := openWith(t, Config{Endpoints: []string{p.url}, Timeout: time.Second})
+	must[Answer](t)(s.Check(seconds(t), "a", 0))
+	const delay = 200 * time.Millisecond
+	p.slow(delay)
+	before := boottime()
+	a := must[Answer](t)(s.Check(seconds(t), "a", 0))
+	if took := boottime() - before; took < delay {
+		t.Fatalf("answered after %v: not delayed", took)
+	}
+	if late := a.T0 - before; late < 0 || late > delay/2 {
+		t.Errorf("T0 is %v after the question", late)
+	}
+}
+
 func TestCheckTimesOut(t *testing.T) {
 	silent := newProxy(t, one(t).members[0].url)
-	s := open(t, silent.url)
+	s := brisk(t, silent.url)
 	must[Answer](t)(s.Check(seconds(t), "a", 0))
 	silent.mute(true)
 	begin := time.Now()

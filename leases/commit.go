@@ -291,7 +291,7 @@ func (s *Store) shape(r *clientv3.TxnResponse, then, otherwise int) error {
 	if r.Succeeded {
 		want = then
 	}
-	if len(r.Responses) != want {
+	if len(r.Responses) != want || r.Header.GetRevision() <= 0 {
 		return fmt.Errorf("%w: %w", ErrInDoubt, errShape)
 	}
 	return nil

@@ -14,7 +14,8 @@ var (
 	ErrInDoubt = errors.New("in doubt: it may have been applied or may still be")
 	// ErrNotApplied: the write was not applied and never will be. Try again.
 	ErrNotApplied = errors.New("not applied")
-	// ErrLeaseGone: the lease does not exist any more. Grant a new one and register anew.
+	// ErrLeaseGone: the lease does not exist any more. Revoke it all the same, because a leader that has just been replaced may say so
+	// wrongly of a young lease, then grant a new one and register anew.
 	ErrLeaseGone = errors.New("the lease is gone")
 	// ErrNotMember: the member key does not have the create revision given: that registration is over. Register anew.
 	ErrNotMember = errors.New("the registration is over")

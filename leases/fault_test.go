@@ -11,12 +11,12 @@ import (
 // is what the old leader says when it wakes and does not know yet that it was replaced.
 func TestLeaderStops(t *testing.T) {
 	leader, followers := many(t)
-	s := open(t, leader.url, followers[0].url, followers[1].url)
-	others := open(t, followers[0].url, followers[1].url)
+	s := brisk(t, leader.url, followers[0].url, followers[1].url)
+	others := brisk(t, followers[0].url, followers[1].url)
 	me, _ := join(t, s, "a")
 	claim := put(t, s, "claims/v", "0")
 	must[Answer](t)(s.Check(seconds(t), "a", 0))
-	pinned := open(t, leader.url)
+	pinned := brisk(t, leader.url)
 	must[Answer](t)(pinned.Check(seconds(t), "a", 0))
 
 	resume := leader.pause(t)
@@ -70,7 +70,7 @@ func TestLeaderStops(t *testing.T) {
 // One of three is left. It can read its own disk, but must not confirm anything.
 func TestMinorityConfirmsNothing(t *testing.T) {
 	leader, followers := many(t)
-	s := open(t, followers[0].url)
+	s := brisk(t, followers[0].url)
 	join(t, s, "a")
 	must[Answer](t)(s.Check(seconds(t), "a", 0))
 	resumes := []func(){leader.pause(t), followers[1].pause(t)}
@@ -97,7 +97,7 @@ func TestMinorityConfirmsNothing(t *testing.T) {
 // One server of three stops, a follower that this node talks to. Checks go on, the lease is kept, and the watch moves.
 func TestFollowerStops(t *testing.T) {
 	leader, followers := many(t)
-	s := open(t, followers[0].url, followers[1].url, leader.url)
+	s := brisk(t, followers[0].url, followers[1].url, leader.url)
 	lease, ttl, err := s.Grant(seconds(t), 3*time.Second)
 	if err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func TestFollowerStops(t *testing.T) {
 // The leader hangs while its followers serve: they forward renewals to it and wait. The lease lives on all the same.
 func TestLeaseOutlivesALeader(t *testing.T) {
 	leader, followers := many(t)
-	s := open(t, followers[0].url, followers[1].url, leader.url)
+	s := brisk(t, followers[0].url, followers[1].url, leader.url)
 	lease, ttl, err := s.Grant(seconds(t), 3*time.Second)
 	if err != nil {
 		t.Fatal(err)

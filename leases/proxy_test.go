@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // proxy stands between a Store and one server.
@@ -14,7 +15,9 @@ type proxy struct {
 	listen net.Listener
 
 	mu      sync.Mutex
-	swallow bool // answers of the server are read and thrown away
+	swallow bool          // answers of the server are read and thrown away
+	delay   time.Duration // of answers
+	made    int           // connections, ever
 	conns   []net.Conn
 	all     sync.WaitGroup
 }
@@ -39,6 +42,7 @@ func newProxy(t testing.TB, to string) *proxy {
 			}
 			p.mu.Lock()
 			p.conns = append(p.conns, down, up)
+			p.made++
 			p.mu.Unlock()
 			p.all.Go(func() { io.Copy(up, down); up.Close() })
 			p.all.Go(func() { io.Copy(filter{p, down}, up); down.Close() })
@@ -71,6 +75,19 @@ func (p *proxy) mute(on bool) {
 	p.swallow = on
 }
 
+// slow delays what the server answers from now on.
+func (p *proxy) slow(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = d
+}
+
+func (p *proxy) connections() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.made
+}
+
 type filter struct {
 	p *proxy
 	w io.Writer
@@ -78,10 +95,11 @@ type filter struct {
 
 func (f filter) Write(b []byte) (int, error) {
 	f.p.mu.Lock()
-	swallow := f.p.swallow
+	swallow, delay := f.p.swallow, f.p.delay
 	f.p.mu.Unlock()
 	if swallow {
 		return len(b), nil
 	}
+	time.Sleep(delay)
 	return f.w.Write(b)
 }

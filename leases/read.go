@@ -36,6 +36,9 @@ func (s *Store) Read(ctx context.Context) (Snapshot, error) {
 		}
 		if snap.Revision == 0 {
 			snap.Cluster, snap.Revision = r.Header.GetClusterId(), r.Header.GetRevision()
+			if snap.Revision <= 0 {
+				return Snapshot{}, fmt.Errorf("read %s: %w", s.cfg.Prefix, errShape)
+			}
 		} else if snap.Cluster != r.Header.GetClusterId() {
 			return Snapshot{}, fmt.Errorf("read %s: the endpoints belong to two clusters, %x and %x", s.cfg.Prefix, snap.Cluster, r.Header.GetClusterId())
 		}
@@ -79,7 +82,7 @@ func (s *Store) Get(ctx context.Context, keys ...string) (Snapshot, error) {
 		if err != nil {
 			return Snapshot{}, fmt.Errorf("get: %w", hint(err))
 		}
-		if len(r.Responses) != len(ops) {
+		if len(r.Responses) != len(ops) || r.Header.GetRevision() <= 0 {
 			return Snapshot{}, errShape
 		}
 		snap := Snapshot{Cluster: r.Header.GetClusterId(), Revision: r.Header.GetRevision()}
@@ -90,5 +93,5 @@ func (s *Store) Get(ctx context.Context, keys ...string) (Snapshot, error) {
 	}, nil)
 }
 
-// errShape: a transaction was answered with another number of results than it had operations.
+// errShape: the answer has no revision, or another number of results than the request had operations.
 var errShape = errors.New("etcd's answer does not match the request")

@@ -83,11 +83,11 @@ func TestPassword(t *testing.T) {
 	defer func() { m.kill() }()
 	enableAuth(t, raw(t, m.url), "vip", "pass", "/"+t.Name())
 
-	s := openWith(t, Config{Endpoints: c.urls(), Username: "vip", Password: "pass"})
+	s := openWith(t, Config{Endpoints: c.urls(), Timeout: 2 * time.Second, Username: "vip", Password: "pass"})
 	everything(t, s)
 
 	for name, other := range map[string]*Store{
-		"wrong password": openWith(t, Config{Endpoints: c.urls(), Username: "vip", Password: "wrong"}),
+		"wrong password": openWith(t, Config{Timeout: 2 * time.Second, Endpoints: c.urls(), Username: "vip", Password: "wrong"}),
 		"other prefix":   openWith(t, Config{Endpoints: c.urls(), Username: "vip", Password: "pass", Prefix: "/elsewhere"}),
 		"no password":    openWith(t, Config{Endpoints: c.urls()}),
 	} {
@@ -147,16 +147,16 @@ func TestClientCertificate(t *testing.T) {
 	defer admin.Close()
 	enableAuth(t, admin, "node", "", "/"+t.Name())
 
-	s := openWith(t, Config{Endpoints: c.urls(), TLS: withCert(node)})
+	s := openWith(t, Config{Endpoints: c.urls(), Timeout: 2 * time.Second, TLS: withCert(node)})
 	everything(t, s)
-	other := openWith(t, Config{Endpoints: c.urls(), TLS: withCert(node), Prefix: "/elsewhere"})
+	other := openWith(t, Config{Endpoints: c.urls(), Timeout: 2 * time.Second, TLS: withCert(node), Prefix: "/elsewhere"})
 	if _, err := other.Check(seconds(t), "a", 0); !errors.Is(err, ErrDenied) {
 		t.Errorf("other prefix: %v", err)
 	}
 	for name, bad := range map[string]*tls.Config{
 		"no certificate": withCert(), "unknown authority": {Certificates: []tls.Certificate{node}},
 	} {
-		s := openWith(t, Config{Endpoints: c.urls(), TLS: bad})
+		s := openWith(t, Config{Endpoints: c.urls(), Timeout: 2 * time.Second, TLS: bad})
 		if _, err := s.Check(seconds(t), "a", 0); err == nil {
 			t.Errorf("%s: checked", name)
 		}

@@ -162,9 +162,9 @@ type Entry struct {
 
 func (s *Store) entry(kv *mvccpb.KeyValue) Entry {
 	e := Entry{
-		Key:    strings.TrimPrefix(string(kv.Key), s.cfg.Prefix+"/"),
-		Value:  kv.Value,
-		Create: kv.CreateRevision, Mod: kv.ModRevision, Version: kv.Version, Lease: kv.Lease,
+		Key:    strings.TrimPrefix(string(kv.GetKey()), s.cfg.Prefix+"/"),
+		Value:  kv.GetValue(),
+		Create: kv.GetCreateRevision(), Mod: kv.GetModRevision(), Version: kv.GetVersion(), Lease: kv.GetLease(),
 	}
 	if len(e.Value) > MaxValue {
 		e.Value = nil

@@ -68,6 +68,31 @@ func TestOpenSpreads(t *testing.T) {
 	}
 }
 
+// While all is well one server is talked to, over one connection.
+func TestOneConnection(t *testing.T) {
+	var proxies []*proxy
+	var urls []string
+	for range 3 {
+		p := newProxy(t, one(t).members[0].url)
+		proxies, urls = append(proxies, p), append(urls, p.url)
+	}
+	s := open(t, urls...)
+	_, lease := join(t, s, "a")
+	snap := must[Snapshot](t)(s.Read(seconds(t)))
+	batches, _ := watching(t, s, snap.Revision+1)
+	for range 5 {
+		must[time.Duration](t)(s.Renew(seconds(t), lease))
+		must[Answer](t)(s.Check(seconds(t), "a", 0))
+	}
+	put(t, s, "x", "1")
+	next(t, batches)
+	for i, want := range []int{1, 0, 0} {
+		if n := proxies[i].connections(); n != want {
+			t.Errorf("%d connections to server %d, want %d", n, i, want)
+		}
+	}
+}
+
 // Nothing of a Store is left when Close returns, calls that were under way have ended, and later ones say why they fail.
 func TestClose(t *testing.T) {
 	cli := raw(t, one(t).urls()...)
@@ -134,7 +159,7 @@ func TestEtcdComesLater(t *testing.T) {
 	m := c.members[0]
 	defer func() { m.kill() }()
 	m.kill()
-	s := open(t, m.url)
+	s := brisk(t, m.url)
 	begin := time.Now()
 	if _, err := s.Check(seconds(t), "a", 0); err == nil {
 		t.Fatal("checked without an etcd")
