@@ -57,7 +57,7 @@ func TestClientErrors(t *testing.T) {
 		"no line end":  {strings.Repeat("A", 1<<20), "is no viplease daemon", false},
 		"big header":   {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", 1<<20) + "\r\n\r\n{}", "is no viplease daemon", false},
 		"no JSON":      {"HTTP/1.0 200 OK\r\n\r\nhello", "is no viplease daemon", false},
-		"endless":      {"HTTP/1.0 200 OK\r\n\r\n" + strings.Repeat(" ", maxReply+1), "is longer than 32 MiB", false},
+		"endless":      {"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + strings.Repeat(" ", maxReply+1), "is longer than 32 MiB", false},
 		"odd error":    {"HTTP/1.0 500 No\r\n\r\n{}", "is no viplease daemon", false},
 		"long error":   {"HTTP/1.0 500 No\r\n\r\n{\"error\":\"" + strings.Repeat("ż", 1<<16) + "\"}", "ż...", false},
 		"short":        {"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "it hung up", true},
@@ -72,9 +72,13 @@ func TestClientErrors(t *testing.T) {
 			if c.reply == "" {
 				client.timeout = 100 * time.Millisecond
 			}
+			began := time.Now()
 			_, err := client.Snapshot(t.Context())
 			if err == nil {
 				t.Fatal("no error")
+			}
+			if took := time.Since(began); c.reply == "" && took > callTimeout/2 {
+				t.Errorf("it took %v", took)
 			}
 			text := strings.ReplaceAll(err.Error(), socket, "SOCKET")
 			if !strings.Contains("^"+text, c.want) || errors.Is(err, ErrNoDaemon) != c.none {

@@ -180,6 +180,7 @@ func help() *cobra.Command {
 				return err
 			}
 			about.InitDefaultHelpFlag()
+			about.InitDefaultVersionFlag()
 			return about.Help()
 		},
 	}

@@ -44,7 +44,7 @@ func (c *commands) drain() *cobra.Command {
 		}),
 	}
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the node holds nothing")
-	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long --wait waits")
+	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long --wait waits, as in `90s`")
 	return cmd
 }
 

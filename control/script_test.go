@@ -3,9 +3,11 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -18,17 +20,20 @@ import (
 
 // The scripts are the manual of the commands. What they have besides the usual:
 //
-//	daemon SOCKET FILE   serve the cluster in FILE, until `stop SOCKET` or the end
+//	daemon SOCKET FILE   serve the cluster in FILE, until `leave SOCKET` or the end
 //	asked SOCKET N       wait until that daemon was asked for N more snapshots
+//	appears FILE         wait until there is such a file; reading etcd makes etcd-was-asked
 //	reply SOCKET FILE    something that is no daemon: answers every connection with FILE, "-" being nothing, ever
 //	stale SOCKET         what a daemon leaves that was killed
 //	exitcode N COMMAND   run it and want this exit code
+//
+// (`stop`, which is not used, is one of testscript's own: it ends a script early.)
 func TestScripts(t *testing.T) {
 	s := &stage{running: map[string]*actor{}}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"daemon": s.daemon, "stop": s.stop, "asked": s.asked, "reply": s.reply, "stale": s.stale, "exitcode": exitCodeOf,
+			"daemon": s.daemon, "leave": s.leave, "asked": s.asked, "reply": s.reply, "stale": s.stale, "appears": appears, "exitcode": exitCodeOf,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TZ", "UTC")
@@ -82,16 +87,28 @@ func (s *stage) daemon(ts *testscript.TestScript, _ bool, args []string) {
 	}})
 }
 
-func (s *stage) stop(ts *testscript.TestScript, _ bool, args []string) { s.find(ts, args[0]).stop() }
+func (s *stage) leave(ts *testscript.TestScript, _ bool, args []string) { s.find(ts, args[0]).stop() }
 
 func (s *stage) asked(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	d := s.find(ts, args[0]).daemon
 	want := d.timesAsked() + n
-	for end := time.Now().Add(20 * time.Second); d.timesAsked() < want; time.Sleep(5 * time.Millisecond) {
+	await(ts, fmt.Sprintf("%d snapshots", want), func() bool { return d.timesAsked() >= want })
+}
+
+func appears(ts *testscript.TestScript, _ bool, args []string) {
+	await(ts, args[0], func() bool {
+		_, err := os.Stat(ts.MkAbs(args[0]))
+		return err == nil
+	})
+}
+
+// await polls until the condition holds, or fails.
+func await(ts *testscript.TestScript, what string, holds func() bool) {
+	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			ts.Fatalf("asked %d times, not %d", d.timesAsked(), want)
+			ts.Fatalf("waited 20 s in vain for %s", what)
 		}
 	}
 }

@@ -242,8 +242,8 @@ func TestServeEndsRequests(t *testing.T) {
 	case <-time.After(callTimeout):
 		t.Fatal("a hung request keeps the server")
 	}
-	if err := <-answer; err == nil {
-		t.Error("the hung request was answered as done")
+	if err := <-answer; err == nil || errors.Is(err, ErrNoDaemon) {
+		t.Errorf("the hung request was not answered with an error of its own: %v", err)
 	}
 	if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the socket is still there: %v", err)
@@ -297,6 +297,16 @@ func TestListen(t *testing.T) {
 		}
 		if _, err := net.Dial("unix", path("two")); err != nil {
 			t.Errorf("the first is gone: %v", err)
+		}
+	})
+	t.Run("another is about to", func(t *testing.T) { // it has the lock, but no socket yet
+		lock, err := lockSocket(path("soon"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lock.Close()
+		if _, err := Listen(path("soon"), 0); !errors.Is(err, ErrInUse) {
+			t.Errorf("%v", err)
 		}
 	})
 	t.Run("live without lock", func(t *testing.T) {

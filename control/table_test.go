@@ -153,6 +153,46 @@ func TestAge(t *testing.T) {
 	}
 }
 
+// Events are shown in the reader's zone, whatever the writer's, with the date where it is another one there.
+func TestClock(t *testing.T) {
+	east := time.FixedZone("east", 3600)
+	s := screen{now: time.Date(2026, 3, 14, 0, 30, 0, 0, east)}
+	for at, want := range map[time.Time]string{
+		time.Date(2026, 3, 13, 23, 15, 0, 0, time.UTC): "00:15:00",
+		time.Date(2026, 3, 13, 22, 15, 0, 0, time.UTC): "Mar 13 23:15:00",
+	} {
+		if got := s.clock(at); got != want {
+			t.Errorf("clock(%v) = %s, want %s", at, got, want)
+		}
+	}
+}
+
+// A plan without a node may balance others at the same time: that is not what the drain moves. Nor is what had no node before.
+func TestDrainedShowsItsOwnMoves(t *testing.T) {
+	p := planned{
+		Moves:    []plannedMove{{VIP: "a", From: "n1", To: "n2", Round: 1}, {VIP: "c", From: "n2", To: "n3", Round: 1}},
+		Unplaced: []string{"b", "d"},
+	}
+	got := strings.Join(screen{width: 80}.drained("n1", []string{"a", "b"}, p), "\n")
+	want := "n1 is drained; it holds 2 VIPs\n\n  VIP  FROM  TO  ROUND  WHY\n  a    n1    n2      1\n\n! no other node can hold b"
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A snapshot from before the drain may show a node that holds nothing yet and is about to be given something.
+func TestDrainWaitsForTheDrainToBeSeen(t *testing.T) {
+	for state, want := range map[string]bool{"ready": false, "drained": true, "gone": true, "unfit": true} {
+		snap := coordinator.Snapshot{Members: []coordinator.MemberStatus{{Node: "n1", State: state}}}
+		if got := drainedNow(snap, "n1"); got != want {
+			t.Errorf("%s: %v", state, got)
+		}
+	}
+	if !drainedNow(coordinator.Snapshot{}, "n1") {
+		t.Error("a node that is not there may be given something")
+	}
+}
+
 func TestShortAddresses(t *testing.T) {
 	for want, in := range map[string][]string{
 		"-":               nil,
