@@ -177,11 +177,16 @@ func TestLeavingABridgeIsNoDeletion(t *testing.T) {
 
 // The receive buffer overflows while deliver blocks: Watch says so, once it is up to date again, and goes on.
 func TestLostEvents(t *testing.T) {
-	b := newBed(t) // alone: the small buffer is no match for what other tests do
+	b := newBed(t) // not in parallel: the small buffer is no match for what other tests do
 	k := b.open(nil)
-	k.watchBuffer = 1 // the kernel makes it 2304
+	k.watchBuffer = 8 << 10 // a score of events
 	events := make(chan Event)
-	b.startWatch(k, func(e Event) { events <- e })
+	b.startWatch(k, func(e Event) {
+		select {
+		case events <- e:
+		case <-b.Context().Done(): // the test has ended
+		}
+	})
 	w := watcher{b, events}
 	w.wantEvents("resync")
 	var many [][]Address
@@ -189,7 +194,6 @@ func TestLostEvents(t *testing.T) {
 		many = append(many, []Address{b.v4(i, 32)})
 	}
 	b.noErrors(k.Raise(many, time.Minute, soon()))
-	w.wantEvents(fmt.Sprintf("address %s added", b.v4(0, 32))) // it was read before the buffer was full
 	for e := w.next(); e.Kind != Resync; e = w.next() {
 	}
 	// In step again: what is there is known, and what changes is told.
