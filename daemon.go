@@ -71,13 +71,18 @@ func run(ctx context.Context, path string) error {
 		return err
 	}
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
 	served := make(chan error, 1)
 	go func() {
-		op := operator(cfg, e, c.Snapshot, c.State)
-		served <- control.Serve(serving, ln, op, nil, log)
+		served <- control.Serve(serving, ln, operator(cfg, e, c.Snapshot, c.State), nil, log)
 	}()
+	go reloads(serving, cfg, c.Handoff, log)
 	log.Info("started", "node", cfg.Node, "group", cfg.Group, "vips", len(cfg.VIPs), "etcd", strings.Join(cfg.Etcd.Endpoints, ","), "version", version())
 	err = c.Run(ctx, remembered(left))
+	if errors.Is(err, coordinator.ErrHandoff) {
+		log.Info("re-executing", "version", version())
+		err = errors.Join(reexec(), c.Sweep()) // reached only when there is no next process
+	}
 	stopServing()
 	err = errors.Join(err, <-served)
 	log.Info("stopped")

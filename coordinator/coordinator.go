@@ -38,7 +38,8 @@ type Coordinator struct {
 	events    history
 	authority atomic.Int64 // boot time until which announcements are allowed
 	pending   pendingLease
-	sick      chan error // the first reason to stop at once
+	sick      chan error    // the first reason to stop at once
+	handoff   chan struct{} // to the next process
 	running   sync.WaitGroup
 }
 
@@ -46,12 +47,24 @@ type Coordinator struct {
 func New(cfg Config, ports Ports) *Coordinator {
 	return &Coordinator{
 		cfg: cfg, ports: ports, log: cfg.Log,
-		facts:  make(chan plan.Fact, 256),
-		asks:   make(chan func(*plan.View, plan.Now)),
-		kernel: make(chan plan.Action, 4*(len(cfg.Plan.VIPs)+len(cfg.Plan.Former)+16)), // one operation per VIP at a time: it never fills
-		reread: make(chan struct{}, 1),
-		memos:  make(chan memo, 16),
-		sick:   make(chan error, 1),
+		facts:   make(chan plan.Fact, 256),
+		asks:    make(chan func(*plan.View, plan.Now)),
+		kernel:  make(chan plan.Action, 4*(len(cfg.Plan.VIPs)+len(cfg.Plan.Former)+16)), // one operation per VIP at a time: it never fills
+		reread:  make(chan struct{}, 1),
+		memos:   make(chan memo, 16),
+		sick:    make(chan error, 1),
+		handoff: make(chan struct{}, 1),
+	}
+}
+
+// ErrHandoff is what Run returns after [Coordinator.Handoff]: the addresses are up and the registration stands, for the next process to adopt.
+var ErrHandoff = errors.New("handed off to the next process")
+
+// Handoff makes Run return ErrHandoff, leaving everything as it is. The next process must adopt it within Config.Plan.Hold.
+func (c *Coordinator) Handoff() {
+	select {
+	case c.handoff <- struct{}{}:
+	default:
 	}
 }
 
@@ -67,7 +80,9 @@ func (c *Coordinator) Run(ctx context.Context, memory plan.Remembered) (err erro
 		c.authority.Store(0)
 		stop()
 		<-lane // nothing else is waited for before the addresses are down
-		err = errors.Join(err, c.sweep())
+		if !errors.Is(err, ErrHandoff) {
+			err = errors.Join(err, c.Sweep())
+		}
 		c.running.Wait()
 	}()
 	c.task(work, "kernel lane", func(ctx context.Context) error {
@@ -123,6 +138,8 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 			continue
 		case err := <-c.sick:
 			return err
+		case <-c.handoff:
+			return ErrHandoff
 		case <-leaving:
 			leaving = nil
 			now := c.ports.Now()
@@ -236,8 +253,9 @@ func (c *Coordinator) tell(notes []plan.Note, now plan.Now) {
 	}
 }
 
-// sweep takes every address of this node's configuration down, whoever set it: the last thing that a node does, however it ends.
-func (c *Coordinator) sweep() error {
+// Sweep takes every address of this node's configuration down, whoever set it: the last thing that a node does, however it ends. Run calls it; call it
+// only after Run has returned ErrHandoff, when there is no next process.
+func (c *Coordinator) Sweep() error {
 	places, err := c.ports.Kernel.Places()
 	if err != nil {
 		return fmt.Errorf("sweep: %w", err)

@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"flag"
+	"net/netip"
 	"testing"
+	"time"
 
 	"viplease/e2e/cluster"
 	"viplease/e2e/judge"
@@ -35,5 +37,19 @@ func follow(t *testing.T, c *cluster.Cluster, n *lab.Node) {
 	t.Helper()
 	if err := c.Judge.AddMachine(judge.Machine{Name: n.Name, NS: n.NetNS()}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func addr(text string) netip.Addr { return netip.MustParseAddr(text) }
+
+// await looks until ok says so. What is looked at has no event to wait for, such as a log.
+func await(t *testing.T, what string, limit time.Duration, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", limit, what)
+		}
+		observe(5 * time.Millisecond)
 	}
 }

@@ -173,15 +173,11 @@ func (l *leveller) passable(u, x int32) bool {
 	if l.choose(u, x) >= 0 {
 		return true
 	}
-	l.correct(u)
-	return false
-}
-
-func (l *leveller) correct(u int32) {
 	clear(l.reach[u])
 	for _, v := range l.held[u] {
 		l.reach[u].or(l.row(v))
 	}
+	return false
 }
 
 // choose returns the position among the VIPs of u of one that can go to x, or
@@ -198,12 +194,11 @@ func (l *leveller) choose(u, x int32) int {
 // narrow computes the price of each node, the least cost of a place that its
 // VIPs can get to, directly or by passing on. In every optimal placement, each
 // VIP is on a cheapest of its nodes, and each node has all the VIPs that cost
-// less than its price and none that costs more.
+// less than its price and none that costs more. That reach may list too much
+// does no harm: prices may be lower for it, but no path along reach reduces the
+// cost, so that they fit the placement, which is all it takes.
 func (l *leveller) narrow() room {
 	n := len(l.nodes)
-	for u := range int32(n) {
-		l.correct(u)
-	}
 	r := room{lo: make([]int32, n), hi: make([]int32, n)}
 	tier := filled(n, none)
 	var tiers []row

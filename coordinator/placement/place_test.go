@@ -136,6 +136,8 @@ func TestTextbookFlow(t *testing.T) {
 		{members: 8, vips: 40, tags: 15, weights: []int{1, 2, 4}, allReady: true, free: true},
 		{members: 4, vips: 50, tags: 1, weights: []int{1, 3}, allReady: true, free: true},
 		{members: 70, vips: 70, tags: 20, weights: []int{1, 2}, allReady: true, free: true},
+		{members: 10, vips: 30, tags: 5, weights: []int{1}, allReady: true, free: true, pairwise: true},
+		{members: 30, vips: 80, tags: 3, weights: []int{1, 2}, allReady: true, free: true, pairwise: true},
 	} {
 		for seed := range uint64(n) {
 			in := random(fromRand(rand.New(rand.NewPCG(seed, 3))), s)

@@ -60,6 +60,9 @@ func random(d draw, s shape) Input {
 			if held == 4 && d(2) == 0 {
 				v.Holder = in.Members[0].Node
 			}
+			if can := canHold(in, i); len(can) > 0 && d(4) != 0 {
+				v.Holder = can[d(len(can))]
+			}
 		}
 		if given && d(6) == 0 {
 			v.Pin = node()
@@ -78,6 +81,17 @@ func random(d draw, s shape) Input {
 		in.Frozen = d(10) == 0
 	}
 	return in
+}
+
+// canHold returns the members that can hold VIP i, ready or not.
+func canHold(in Input, i int) []string {
+	var nodes []string
+	for _, m := range in.Members {
+		if !m.Cannot.Has(i) {
+			nodes = append(nodes, m.Node)
+		}
+	}
+	return nodes
 }
 
 // shuffle returns the same input in another order.

@@ -8,7 +8,7 @@ import (
 // claims decides about every claim that this node may write: at most one write per claim at a time, many in one transaction.
 func (d *decision) claims() {
 	v := d.v
-	if v.self.phase != registered || v.self.adopted || !v.etcd.synced {
+	if v.self.phase != registered || v.self.adopted || !v.etcd.synced || !v.observed {
 		return
 	}
 	var writes []ClaimWrite

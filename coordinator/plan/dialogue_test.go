@@ -164,7 +164,9 @@ func (d *dialogue) put(key string, record any, version int64) Entry {
 	return Entry{Key: key, Value: Encode(record), Create: d.rev - version + 1, Mod: d.rev, Version: version}
 }
 
-func (d *dialogue) batch(changed ...Entry) BatchSeen { return BatchSeen{Revision: d.rev, Changed: changed} }
+func (d *dialogue) batch(changed ...Entry) BatchSeen {
+	return BatchSeen{Revision: d.rev, Changed: changed}
+}
 
 // registered brings the node to a ready member that has seen an etcd with these entries, claims missing for no longer than now.
 func (d *dialogue) register(entries ...Entry) {
@@ -439,6 +441,20 @@ func TestNewProcessKeepsButDoesNotRefreshBeforeItHasWritten(t *testing.T) { // S
 	d.want("raise web") // a refresh, not an add
 	d.tell(AddressesRaised{VIP: "web", T0: d.v.self.good.t0})
 	d.want("announce web (kept)")
+}
+
+func TestNewProcessGivesNothingAwayBeforeItHasLookedAtTheKernel(t *testing.T) {
+	cfg := testConfig("a", "web")
+	d := &dialogue{t: t, ms: 10_000, rev: 20}
+	d.v = New(cfg, d.now())
+	d.tell(Remembered{Last: Registration{"a-1", 11, 77, 3 * time.Second}, Known: []string{"a-1"}})
+	d.tell(SnapshotRead{Cluster: 1, Revision: 20, Entries: []Entry{
+		{Key: "members/a", Value: Encode(Member{V: 1, Reg: "a-1"}), Create: 11, Mod: 11, Version: 1},
+		{Key: "claims/web", Value: Encode(claimOf("a", 11, 1)), Create: 12, Mod: 12, Version: 1},
+	}})
+	d.v.Apply(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: 20, Keys: 1, Revision: 20, MemberRev: 11, Count: 1}, d.now())
+	d.tell()
+	d.want("") // its interface is not known yet, but its address may well be up
 }
 
 func TestStoreThatWentBackIsForgotten(t *testing.T) { // S11

@@ -149,6 +149,7 @@ func (v *View) foldAddresses(f AddressesObserved, now time.Duration) {
 		v.readAt = now + time.Second
 		return
 	}
+	v.observed = true
 	for vip, l := range v.local {
 		if l.op != idle {
 			continue

@@ -52,6 +52,9 @@ func (d *decision) addresses() {
 	if !v.reading && d.at(v.readAt) {
 		d.do(ReadAddresses{})
 	}
+	if !v.observed {
+		return
+	}
 	var del, raise []Item
 	var announce []Action
 	for _, vip := range v.names {

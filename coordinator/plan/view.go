@@ -22,6 +22,7 @@ type View struct {
 	notBefore  time.Duration // nothing is taken or shown before: the store went back
 	readAt     time.Duration // when the kernel's addresses are due to be read
 	reading    bool
+	observed   bool // the kernel has been read: until then an address may be up that this process does not know
 	layoutBusy bool
 	tries      int // attempt ids used
 	placed     *placed

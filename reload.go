@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"viplease/config"
+)
+
+// A reload and an upgrade are one thing: the process replaces itself by what stands at its path now, with the configuration that stands at its path now.
+// The process id, the lease, the claims and the addresses stay; the new program adopts them as it would after a crash.
+
+// checkWithin is how long the new program may take to say whether it accepts the configuration.
+const checkWithin = 10 * time.Second
+
+// reloads waits for SIGHUP until ctx ends, and calls handoff when what would be started next is right. Otherwise the daemon carries on as it is.
+func reloads(ctx context.Context, running config.Config, handoff func(), log *slog.Logger) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+		}
+		if err := reloadable(ctx, running); err != nil {
+			log.Error("reload refused; carrying on with the old configuration", "err", err)
+			continue
+		}
+		handoff()
+	}
+}
+
+// reloadable tells what stands in the way of a reload: a new configuration that is wrong or for somebody else, or a new program that does not run.
+func reloadable(ctx context.Context, running config.Config) error {
+	next, err := config.Load(running.Path)
+	if err != nil {
+		return err
+	}
+	for _, fixed := range []struct{ what, was, is string }{
+		{"group", running.Group, next.Group}, {"node", running.Node, next.Node}, {"etcd.prefix", running.Etcd.Prefix, next.Etcd.Prefix},
+		{"control.socket", running.Control.Socket, next.Control.Socket},
+	} {
+		if fixed.was != fixed.is {
+			return fmt.Errorf("%s cannot change from %q to %q by a reload: stop the daemon, change it and start it again", fixed.what, fixed.was, fixed.is)
+		}
+	}
+	self, err := program()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkWithin)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, self, "check", "-c", running.Path).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s check: %w: %s", self, err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// program is the path that this program was started by. After an upgrade another one stands there; /proc/self/exe would name the old one.
+func program() (string, error) {
+	self, err := exec.LookPath(os.Args[0])
+	if err != nil && !errors.Is(err, exec.ErrDot) {
+		return "", fmt.Errorf("find this program: %w", err)
+	}
+	return self, nil
+}
+
+// reexec becomes the program at this program's path. It returns only when that fails.
+func reexec() error {
+	self, err := program()
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("re-execute %s: %w", self, syscall.Exec(self, os.Args, os.Environ()))
+}
