@@ -232,11 +232,14 @@ func (h *Host) Route(prefix netip.Prefix) {
 	h.lab.check(err, fmt.Sprintf("route %v at %s", prefix, h.Name))
 }
 
-// routeVia makes the addresses the host's default gateways.
-func (h *Host) routeVia(gateways []netip.Addr) error {
-	for _, g := range gateways {
-		if err := h.link.RouteReplace(&netlink.Route{Gw: g.AsSlice()}); err != nil {
-			return fmt.Errorf("route %s via %v: %w", h.Name, g, err)
+// routeOut makes the gateway, where there is one, the host's default route of both families.
+func (h *Host) routeOut() error {
+	if h.lab.Gateway == nil {
+		return nil
+	}
+	for _, a := range h.lab.Gateway.LAN.Addrs {
+		if err := h.link.RouteReplace(&netlink.Route{Gw: a.Addr().AsSlice()}); err != nil {
+			return fmt.Errorf("route %s via %v: %w", h.Name, a.Addr(), err)
 		}
 	}
 	return nil

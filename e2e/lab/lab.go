@@ -40,14 +40,15 @@ type Lab struct {
 	Gateway *Host    // nil without Options.Gateway
 	Etcd    *Cluster // nil without Options.Etcd
 
-	t       T
-	dir     string
-	ns      namespaces // the switch: both bridges, and the lab's own address on the management network
-	link    *netlink.Handle
-	bridges map[segment]netlink.Link
-	ports   []*Port
-	blocked map[[2]*Port]bool
-	hosts   []*Host
+	t        T
+	dir      string
+	ns       namespaces // the switch: both bridges, and the lab's own address on the management network
+	link     *netlink.Handle
+	bridges  map[segment]netlink.Link
+	ports    []*Port
+	blocked  map[[2]*Port]bool
+	hosts    []*Host
+	nodeLink Link
 
 	mu     sync.Mutex // guards the faults in force: cut, loss, blocked
 	closed bool
@@ -65,7 +66,7 @@ const (
 func New(t T, o Options) *Lab {
 	t.Helper()
 	require(t)
-	l := &Lab{t: t, bridges: map[segment]netlink.Link{}, blocked: map[[2]*Port]bool{}}
+	l := &Lab{t: t, nodeLink: o.Link, bridges: map[segment]netlink.Link{}, blocked: map[[2]*Port]bool{}}
 	t.Cleanup(l.Close)
 	l.check(l.build(o), "build the LAN")
 	if o.Etcd > 0 {
@@ -107,9 +108,6 @@ func (l *Lab) check(err error, doing string) {
 }
 
 func (l *Lab) build(o Options) (err error) {
-	if o.Nodes > maxNodes {
-		return fmt.Errorf("%d nodes: the LAN has room for %d", o.Nodes, maxNodes)
-	}
 	if l.dir, err = os.MkdirTemp(home, "lan-"); err != nil {
 		return err
 	}
@@ -123,19 +121,13 @@ func (l *Lab) build(o Options) (err error) {
 		if l.Gateway, err = l.addHost("gateway", lanPort(1)); err != nil {
 			return err
 		}
-		if err := l.Client.routeVia(gateway); err != nil {
+		if err := l.Client.routeOut(); err != nil {
 			return err
 		}
 	}
-	for i := 1; i <= o.Nodes; i++ {
-		n, err := l.addNode(fmt.Sprintf("node%d", i), i, o.Link)
-		if err != nil {
+	for range o.Nodes {
+		if _, err := l.addNode(); err != nil {
 			return err
-		}
-		if o.Gateway {
-			if err := n.routeVia(gateway); err != nil {
-				return err
-			}
 		}
 	}
 	return l.settle(l.ports...)

@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) {
@@ -198,4 +200,28 @@ func run(t *testing.T, h *Host, name string, args ...string) string {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// TestNewAddressesAreChecked holds that a node's kernel looks for a duplicate of an IPv6 address that is added plainly, as on any
+// machine, and that the lab's own addresses do not wait for it.
+func TestNewAddressesAreChecked(t *testing.T) {
+	l := New(t, Options{})
+	n := l.AddNode()
+	link, err := n.link.LinkByName(n.LAN.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vip := netip.MustParsePrefix("fd00:3::100/128")
+	if err := n.link.AddrAdd(link, &netlink.Addr{IPNet: ipNet(vip)}); err != nil {
+		t.Fatal(err)
+	}
+	addrs, err := n.link.AddrList(link, netlink.FAMILY_V6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addrs {
+		if tentative, want := a.Flags&unix.IFA_F_TENTATIVE != 0, a.IP.Equal(vip.Addr().AsSlice()); tentative != want {
+			t.Errorf("%v tentative: %v, want %v", a.IPNet, tentative, want)
+		}
+	}
 }

@@ -22,17 +22,31 @@ type Node struct {
 // ConfigPath is where the daemon's configuration lies on every node.
 const ConfigPath = "/etc/viplease/viplease.toml"
 
-// addNode makes the i-th node, from 1.
-func (l *Lab) addNode(name string, i int, kind Link) (*Node, error) {
+// AddNode puts one more machine on the LAN, running nothing.
+func (l *Lab) AddNode() *Node {
+	l.t.Helper()
+	n, err := l.addNode()
+	if err == nil {
+		err = l.settle(n.LAN, n.Mgmt)
+	}
+	l.check(err, "add a node")
+	return n
+}
+
+func (l *Lab) addNode() (*Node, error) {
+	i := len(l.Nodes) + 1
+	if i > maxNodes {
+		return nil, fmt.Errorf("the LAN has room for %d nodes", maxNodes)
+	}
 	wire := lanPort(10 + i)
-	wire.Kind = kind
-	h, err := l.addHost(name, wire, mgmtPort(100+i))
+	wire.Kind = l.nodeLink
+	h, err := l.addHost(fmt.Sprintf("node%d", i), wire, mgmtPort(100+i))
 	if err != nil {
 		return nil, err
 	}
 	n := &Node{Host: h, Binary: os.Getenv(vipleaseEnv)}
 	l.Nodes = append(l.Nodes, n)
-	return n, nil
+	return n, n.routeOut()
 }
 
 // WriteConfig replaces the node's configuration. A running daemon reads it on SIGHUP.
@@ -189,10 +203,8 @@ func (n *Node) reboot() error {
 			return err
 		}
 	}
-	if n.lab.Gateway != nil {
-		if err := n.routeVia(gateway); err != nil {
-			return err
-		}
+	if err := n.routeOut(); err != nil {
+		return err
 	}
 	n.dead.Store(false)
 	return n.lab.settle(n.LAN, n.Mgmt)

@@ -28,8 +28,6 @@ type Port struct {
 
 const maxNodes = 89 // 192.168.3.11 to .99: virtual addresses begin at .100
 
-var gateway = []netip.Addr{netip.MustParseAddr("192.168.3.1"), netip.MustParseAddr("fd00:3::1")}
-
 // lanPort is net1 with the host number n: 192.168.3.n and fd00:3::n, both written in decimal.
 func lanPort(n int) *Port {
 	return &Port{

@@ -21,12 +21,36 @@ func (l *Lab) settle(ports ...*Port) error {
 			if s := states[p.peer]; s != forwarding {
 				return fmt.Errorf("the switch's port of %v is in state %d", p, s)
 			}
-			link, err := p.host.link.LinkByName(p.Name)
-			if err != nil {
-				return fmt.Errorf("find %v: %w", p, err)
+			if err := p.settled(); err != nil {
+				return err
 			}
-			if s := link.Attrs().OperState; s != netlink.OperUp {
-				return fmt.Errorf("%v is %v", p, s)
+		}
+		return nil
+	})
+}
+
+// settled reports what is still under way at the host's end. Once nothing is, duplicate address detection is on again there.
+func (p *Port) settled() error {
+	link, err := p.host.link.LinkByName(p.Name)
+	if err != nil {
+		return fmt.Errorf("find %v: %w", p, err)
+	}
+	if s := link.Attrs().OperState; s != netlink.OperUp {
+		return fmt.Errorf("%v is %v", p, s)
+	}
+	addrs, err := p.host.link.AddrList(link, netlink.FAMILY_V6)
+	if err != nil {
+		return fmt.Errorf("list the addresses of %v: %w", p, err)
+	}
+	for _, a := range addrs {
+		if a.Flags&unix.IFA_F_TENTATIVE != 0 {
+			return fmt.Errorf("%v of %v is tentative", a.IPNet, p)
+		}
+	}
+	return p.host.Do(func() error {
+		for _, name := range []string{"accept_dad", "dad_transmits"} {
+			if err := sysctl("net/ipv6/conf/"+p.Name+"/"+name, "1"); err != nil {
+				return fmt.Errorf("check new addresses of %v: %w", p, err)
 			}
 		}
 		return nil

@@ -46,11 +46,10 @@ type Probe struct {
 	ending  atomic.Bool
 	done    sync.WaitGroup
 
-	mu     sync.Mutex // guards the fields below and all that receives; the sender never takes it
-	bag    *mailbag   // nil: closed
-	rounds rounds
-	err    error
-	turn   chan struct{} // closed and replaced after each reading
+	mu   sync.Mutex // guards the fields below and all that receives; the sender never takes it
+	bag  *mailbag   // nil: closed
+	err  error
+	turn chan struct{} // closed and replaced after each reading
 }
 
 // A target is one address, with its socket.
@@ -75,7 +74,7 @@ func Start(cfg Config) (*Probe, error) {
 	if cfg.Log == nil {
 		cfg.Log = io.Discard
 	}
-	p := &Probe{cfg: cfg, bag: newMailbag(), turn: make(chan struct{}), rounds: rounds{every: cfg.Every}}
+	p := &Probe{cfg: cfg, bag: newMailbag(), turn: make(chan struct{})}
 	err := inside(cfg.NS, func() error {
 		for _, vip := range cfg.Targets {
 			s, err := open(vip.Unmap(), cfg.Source.Unmap(), rand.Uint64(), cfg.receiveBuffer)
@@ -200,8 +199,9 @@ func (p *Probe) Err() error {
 
 // Stats are counts since the start, over all targets.
 type Stats struct {
-	// Sent exceeds Answered and Lost by the probes not settled yet.
-	Sent, Answered, Lost uint64
+	// Sent exceeds the sum of the others by the probes not settled yet. Void are those during whose sending the probe was not given the CPU, so
+	// that nobody knows when they went out. They count for nothing.
+	Sent, Answered, Lost, Void uint64
 	// Stray answers came after their probe was lost, or twice.
 	Stray uint64
 	// Refused probes are those lost ones that the kernel did not send, for instance for want of a route. Refusal is the last reason.
@@ -211,9 +211,6 @@ type Stats struct {
 	Dropped int
 	// WorstAnswer is the longest time that an answer in time took. Tens of ms mean a queue, at the neighbour table or at a CPU.
 	WorstAnswer time.Duration
-	// WorstGap is the longest time between two rounds of probes, and Skipped the number of rounds left out for stalls.
-	WorstGap time.Duration
-	Skipped  uint64
 }
 
 // Stats returns the counts.
@@ -221,11 +218,12 @@ func (p *Probe) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.read()
-	s := Stats{WorstGap: p.rounds.worst, Skipped: p.rounds.skipped}
+	var s Stats
 	for _, t := range p.targets {
 		s.Sent += t.track.first + uint64(len(t.track.flying))
 		s.Answered += t.track.answered
 		s.Lost += t.track.lost
+		s.Void += t.track.void
 		s.Stray += t.track.stray
 		s.Refused += t.refused.Load()
 		if e := t.refusal.Load(); e != nil {
@@ -237,20 +235,19 @@ func (p *Probe) Stats() Stats {
 	return s
 }
 
-// Stalls returns the times between two rounds of probes that lasted longer than two intervals and had not ended by since.
-func (p *Probe) Stalls(since time.Duration) []Stall {
+// Resolution returns the longest time between two probes of one target after since, among those whose fate is known; two intervals at least.
+// Nothing shorter is sure to be seen, and no outage's ends are known better.
+func (p *Probe) Resolution(since time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.read()
-	return slices.DeleteFunc(slices.Clone(p.rounds.stalls), func(s Stall) bool { return s.At+s.For <= since })
-}
-
-// Resolution returns the longest time between two rounds of probes after since, two intervals at least. Nothing shorter is sure to be seen,
-// and no outage's ends are known better.
-func (p *Probe) Resolution(since time.Duration) time.Duration {
 	worst := 2 * p.cfg.Every
-	for _, s := range p.Stalls(since) {
-		worst = max(worst, s.For)
+	for _, t := range p.targets {
+		for _, s := range t.track.stalls {
+			if s.at+s.length > since {
+				worst = max(worst, s.length)
+			}
+		}
 	}
 	return worst
 }

@@ -37,9 +37,6 @@ func TestQuietSecond(t *testing.T) {
 		t.Errorf("outages %v, %d lost", o, p.Lost(mark))
 	}
 	sent := after.Sent - before.Sent
-	if skipped := after.Skipped - before.Skipped; sent+20*skipped < 20*900 {
-		t.Errorf("%d probes sent, %d rounds skipped, in a second", sent, skipped)
-	}
 	if got := len(p.Alive()); got != len(targets) {
 		t.Errorf("%d of %d alive", got, len(targets))
 	}

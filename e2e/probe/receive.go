@@ -27,8 +27,8 @@ func (p *Probe) read() {
 	}
 	known := sinceBoot()
 	boot := bootOffset()
-	for n, t := range p.targets {
-		if err := p.readTarget(t, n == 0, known, boot); err != nil && p.err == nil {
+	for _, t := range p.targets {
+		if err := p.readTarget(t, known, boot); err != nil && p.err == nil {
 			p.err = fmt.Errorf("probe %s: %w", t.track.vip, err)
 		}
 	}
@@ -37,16 +37,9 @@ func (p *Probe) read() {
 }
 
 // readTarget reads the answers of one target. All that arrived before known are in its queue; boot is added to CLOCK_REALTIME to get the
-// time since boot. The first target's probes stand for the rounds.
-func (p *Probe) readTarget(t *target, first bool, known, boot time.Duration) error {
-	take := func() {
-		t.fired.take(func(at time.Duration) {
-			t.track.send(at)
-			if first {
-				p.rounds.add(at)
-			}
-		})
-	}
+// time since boot.
+func (p *Probe) readTarget(t *target, known, boot time.Duration) error {
+	take := func() { t.fired.take(func(at time.Duration) { t.track.send(at) }, t.track.finish) }
 	take()
 	err := p.bag.read(t.socket, func(packet []byte, arrived time.Duration) {
 		if number, ok := t.parse(packet); ok {
@@ -85,30 +78,4 @@ func bootOffset() time.Duration {
 		}
 	}
 	return offset
-}
-
-// Stall is a time in which the probe itself was not given the CPU and sent nothing.
-type Stall struct {
-	At, For time.Duration
-}
-
-// The rounds keep how punctual the sender was.
-type rounds struct {
-	every   time.Duration
-	last    time.Duration // 0: none yet
-	worst   time.Duration
-	skipped uint64
-	stalls  []Stall
-}
-
-// add notes that a round was sent.
-func (r *rounds) add(at time.Duration) {
-	if gap := at - r.last; r.last != 0 {
-		r.worst = max(r.worst, gap)
-		if gap > 2*r.every {
-			r.skipped += uint64(gap/r.every) - 1
-			r.stalls = append(r.stalls, Stall{At: r.last, For: gap})
-		}
-	}
-	r.last = at
 }

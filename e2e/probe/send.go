@@ -40,7 +40,8 @@ func after(due, now, every time.Duration) time.Duration {
 
 // shoot sends the next probe. It is noted before it is sent, so that an answer never comes to an unknown number.
 func (t *target) shoot() {
-	number, ok := t.fired.put(sinceBoot())
+	at := sinceBoot()
+	number, ok := t.fired.put(at)
 	if !ok {
 		return // nobody has read for seconds
 	}
@@ -48,6 +49,7 @@ func (t *target) shoot() {
 		t.refused.Add(1)
 		t.refusal.Store(&err)
 	}
+	t.fired.finish(sinceBoot() - at)
 }
 
 func sleepUntil(at time.Duration) {
@@ -65,12 +67,14 @@ func sleepUntil(at time.Duration) {
 
 // A ring carries the times of probes from one sender to one reader without a lock. Probes are numbered from 0.
 type ring struct {
-	at    [4096]atomic.Int64 // 4 s of probes
-	sent  atomic.Uint64
-	taken atomic.Uint64
+	at, took [4096]atomic.Int64 // 4 s of probes
+	sent     atomic.Uint64      // at is there for the numbers below
+	finished atomic.Uint64      // took, too; at most one less
+	taken    atomic.Uint64      // both have been read
+	seen     uint64             // at has been read; the reader's own
 }
 
-// put numbers a probe. It is not ok if the ring is full.
+// put numbers a probe that is about to be sent. It is not ok if the ring is full.
 func (r *ring) put(at time.Duration) (number uint64, ok bool) {
 	number = r.sent.Load()
 	if number-r.taken.Load() == uint64(len(r.at)) {
@@ -81,10 +85,20 @@ func (r *ring) put(at time.Duration) (number uint64, ok bool) {
 	return number, true
 }
 
-// take calls each with the times of the probes put since the last call, in their order.
-func (r *ring) take(each func(at time.Duration)) {
-	for n := r.taken.Load(); n < r.sent.Load(); n++ {
-		each(time.Duration(r.at[n%uint64(len(r.at))].Load()))
+// finish notes how long it took to send the last probe put.
+func (r *ring) finish(took time.Duration) {
+	number := r.finished.Load()
+	r.took[number%uint64(len(r.took))].Store(int64(took))
+	r.finished.Store(number + 1)
+}
+
+// take calls send for each probe put, and finish for each one finished, since the last call, in their order.
+func (r *ring) take(send func(at time.Duration), finish func(number uint64, took time.Duration)) {
+	for ; r.seen < r.sent.Load(); r.seen++ {
+		send(time.Duration(r.at[r.seen%uint64(len(r.at))].Load()))
+	}
+	for n := r.taken.Load(); n < min(r.seen, r.finished.Load()); n++ {
+		finish(n, time.Duration(r.took[n%uint64(len(r.took))].Load()))
 		r.taken.Store(n + 1)
 	}
 }

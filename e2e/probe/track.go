@@ -31,11 +31,19 @@ func (o Outage) String() string {
 // end is when it ended, or as far as it is known.
 func (o Outage) end() time.Duration { return o.Start + o.Duration + o.Stalled }
 
+// A stall is a time in which no probe was sent that counts, longer than two intervals.
+type stall struct {
+	at, length time.Duration
+}
+
 // A shot is one probe on its way.
 type shot struct {
-	sent    time.Duration
+	sent    time.Duration // just before the kernel was asked to
+	took    time.Duration // the kernel; unfinished: not known yet
 	arrived time.Duration // of the answer; 0: none yet
 }
+
+const unfinished = -1
 
 // A track turns the probes of one address and their answers into outages. It is pure: it is told what was sent and what arrived, in any order
 // of arrival, and settles each probe in the order of sending once its fate is known.
@@ -44,23 +52,28 @@ type track struct {
 	every  time.Duration
 	window time.Duration
 
-	flying   []shot // not settled, by number
-	first    uint64 // number of flying[0]
-	before   time.Duration
-	outages  []Outage // the last one may go on
-	down     bool     // it does
+	flying   []shot        // not settled, by number
+	first    uint64        // number of flying[0]
+	before   time.Duration // when the last settled probe was sent, but for void ones; 0: none
+	stalls   []stall
+	outages  []Outage      // the last one may go on
+	down     bool          // it does
 	answered uint64
 	lost     uint64
+	void     uint64
 	stray    uint64
 	slowest  time.Duration // of the answers in time
 	newest   time.Duration // when the latest answered probe was sent
 }
 
-// send notes that the next probe was sent and returns its number.
+// send notes that the next probe is being sent and returns its number.
 func (t *track) send(at time.Duration) uint64 {
-	t.flying = append(t.flying, shot{sent: at})
+	t.flying = append(t.flying, shot{sent: at, took: unfinished})
 	return t.first + uint64(len(t.flying)) - 1
 }
+
+// finish notes how long the kernel took to send a probe. Probes finish in their order, before they are settled.
+func (t *track) finish(number uint64, took time.Duration) { t.flying[number-t.first].took = took }
 
 // answer notes the arrival of an answer.
 func (t *track) answer(number uint64, at time.Duration) {
@@ -71,8 +84,6 @@ func (t *track) answer(number uint64, at time.Duration) {
 	}
 	s := &t.flying[i]
 	s.arrived = max(at, s.sent)
-	t.answered++
-	t.slowest = max(t.slowest, s.arrived-s.sent)
 	t.newest = max(t.newest, s.sent)
 }
 
@@ -80,13 +91,14 @@ func (t *track) answer(number uint64, at time.Duration) {
 func (t *track) settle(known time.Duration) (turned []Outage) {
 	for len(t.flying) > 0 {
 		s := t.flying[0]
-		if s.arrived == 0 && known-s.sent <= t.window {
+		if s.took == unfinished || s.arrived == 0 && known-s.sent <= t.window {
 			break
 		}
-		if t.decide(s) {
+		if s.took > t.every {
+			t.void++ // the sender lost the CPU before, or after, the probe went out
+		} else if t.decide(s) {
 			turned = append(turned, t.outages[len(t.outages)-1])
 		}
-		t.before = s.sent
 		t.flying = t.flying[1:]
 		t.first++
 	}
@@ -95,38 +107,39 @@ func (t *track) settle(known time.Duration) (turned []Outage) {
 
 // decide folds in the fate of flying[0], and tells whether the last outage began or ended with it.
 func (t *track) decide(s shot) (turned bool) {
+	stalled := time.Duration(0)
+	if gap := s.sent - t.before; t.before != 0 && gap > 2*t.every {
+		t.stalls = append(t.stalls, stall{t.before, gap})
+		stalled = gap - t.every
+	}
+	t.before = s.sent
 	if s.arrived == 0 {
 		t.lost++
 		if turned = !t.down; turned {
 			t.down = true
 			t.outages = append(t.outages, Outage{VIP: t.vip, Start: s.sent, Ongoing: true})
-		} else {
-			t.stalled(s)
+			stalled = 0 // before it began
 		}
 		o := &t.outages[len(t.outages)-1]
 		o.Lost++
+		o.Stalled += stalled
 		o.Duration = s.sent - o.Start - o.Stalled
 		return turned
 	}
+	t.answered++
+	t.slowest = max(t.slowest, s.arrived-s.sent)
 	if !t.down {
 		return false
 	}
-	t.stalled(s)
 	t.down = false
 	o := &t.outages[len(t.outages)-1]
 	o.Ongoing = false
+	o.Stalled += stalled
 	o.Duration = t.earliest() - o.Start - o.Stalled
 	return true
 }
 
-// stalled adds the time that the probe slept before s, beyond one interval, to the outage that goes on.
-func (t *track) stalled(s shot) {
-	if gap := s.sent - t.before; gap > 2*t.every {
-		t.outages[len(t.outages)-1].Stalled += gap - t.every
-	}
-}
-
-// earliest is the first arrival of an answer to any probe not settled.
+// earliest is the first arrival of an answer to flying[0], which has one, or to any later probe.
 func (t *track) earliest() time.Duration {
 	first := t.flying[0].arrived
 	for _, s := range t.flying {

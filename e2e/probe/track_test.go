@@ -11,7 +11,7 @@ import (
 const ms = time.Millisecond
 
 // Each letter is one probe, a millisecond after the one before: "." is answered at once (in 0.1 ms), "x" never, "l" after 5 ms, "o" after the window
-// of 10 ms, "q" when the next "." is. "_" is a millisecond in which none is sent.
+// of 10 ms, "q" when the next "." is. "v" took the kernel 2 ms to send, and is not answered. "_" is a millisecond in which none is sent.
 func TestTrack(t *testing.T) {
 	for _, c := range []struct{ name, script, want string }{
 		{"all answered", "........", ""},
@@ -25,6 +25,9 @@ func TestTrack(t *testing.T) {
 		{"a stall before the end is not counted", "..x______..", "2ms+1.1ms and stalled 6ms (1)"},
 		{"a stall before the beginning does not matter", ".______x..", "7ms+1.1ms (1)"},
 		{"one skipped round is no stall", "..x_x..", "2ms+3.1ms (2)"},
+		{"void probes count for nothing", "..v..v..", ""},
+		{"a void probe ends no outage", "..xvx..", "2ms+3.1ms (2)"},
+		{"a stall in the middle of sending", "..xv______..", "2ms+1.1ms and stalled 7ms (1)"},
 		{"queued probes end it no earlier than they are answered", "..xxxxqqqq..", "2ms+8.1ms (4)"},
 		{"queued without a loss is none", "..qqqq..", ""},
 		{"never answered", "xxx", "0s+2ms (3) still"},
@@ -52,7 +55,13 @@ func play(script string) string {
 		now = time.Duration(i) * ms
 		if i < len(script) && script[i] != '_' {
 			n := k.send(now)
+			if i > 0 && script[i-1] != '_' {
+				k.settle(now + ms/10) // not finished, so nothing may be decided about it
+			}
+			k.finish(n, ms/50)
 			switch script[i] {
+			case 'v':
+				k.finish(n, 2*ms)
 			case '.':
 				due = append(due, answer{n, now + ms/10})
 			case 'l':
@@ -93,6 +102,8 @@ func play(script string) string {
 func TestTrackCounts(t *testing.T) {
 	k := track{every: ms, window: 10 * ms}
 	a, b := k.send(0), k.send(ms)
+	k.finish(a, 1)
+	k.finish(b, 1)
 	k.answer(a, ms/2)
 	k.answer(a, ms)      // twice
 	k.answer(b, 20*ms)   // too late
@@ -105,9 +116,30 @@ func TestTrackCounts(t *testing.T) {
 	if !k.settled(30 * ms) {
 		t.Error("not settled")
 	}
-	k.send(40 * ms)
+	k.finish(k.send(40*ms), 1)
 	if !k.settled(39*ms) || k.settled(40*ms) {
 		t.Error("settled by the wrong instant")
+	}
+	k.settle(60 * ms)
+	k.send(70 * ms)
+	if k.settle(99 * ms); k.settled(70*ms) || k.lost != 2 {
+		t.Errorf("settled a probe that is still being sent: %+v", k)
+	}
+}
+
+func TestTrackStalls(t *testing.T) {
+	k := track{every: ms, window: 10 * ms}
+	for _, at := range []time.Duration{100 * ms, 101 * ms, 102*ms + ms/2, 103 * ms, 105 * ms, 110 * ms, 133*ms + ms/2, 134 * ms} {
+		n := k.send(at)
+		k.finish(n, 1)
+		if at == 110*ms {
+			k.finish(n, 2*ms) // void
+		}
+		k.answer(n, at)
+		k.settle(at)
+	}
+	if len(k.stalls) != 1 || k.stalls[0] != (stall{at: 105 * ms, length: 28*ms + ms/2}) || k.void != 1 {
+		t.Errorf("%+v", k)
 	}
 }
 
@@ -124,37 +156,48 @@ func TestGrid(t *testing.T) {
 	}
 }
 
-func TestRounds(t *testing.T) {
-	r := rounds{every: ms}
-	for _, at := range []time.Duration{100 * ms, 101 * ms, 102*ms + ms/2, 103 * ms, 105 * ms, 133*ms + ms/2, 134 * ms} {
-		r.add(at)
-	}
-	if len(r.stalls) != 1 || r.stalls[0] != (Stall{At: 105 * ms, For: 28*ms + ms/2}) || r.worst != 28*ms+ms/2 || r.skipped != 27 {
-		t.Errorf("%+v", r)
-	}
-}
-
 func TestRing(t *testing.T) {
 	var r ring
-	next := time.Duration(0)
-	for turn := range 3 { // around more than once
-		for range len(r.at) {
-			if n, ok := r.put(next + time.Duration(r.sent.Load()-r.taken.Load())); !ok || n != r.sent.Load()-1 {
-				t.Fatalf("turn %d: number %d, ok %t", turn, n, ok)
-			}
-		}
-		if _, ok := r.put(0); ok {
-			t.Fatal("put into a full ring")
-		}
+	var sent, finished uint64
+	take := func() {
 		r.take(func(at time.Duration) {
-			if at != next {
-				t.Fatalf("took %v, want %v", at, next)
+			if at != time.Duration(sent) {
+				t.Fatalf("took probe %v, want %v", at, sent)
 			}
-			next++
+			sent++
+		}, func(number uint64, took time.Duration) {
+			if number != finished || took != time.Duration(2*number) {
+				t.Fatalf("probe %d took %v, want probe %d", number, took, finished)
+			}
+			finished++
 		})
 	}
-	if next != time.Duration(3*len(r.at)) {
-		t.Errorf("took %d", next)
+	next := uint64(0)
+	for turn := range 3 { // around more than once
+		for range len(r.at) {
+			if n, ok := r.put(time.Duration(next)); !ok || n != next {
+				t.Fatalf("turn %d: number %d, ok %t", turn, n, ok)
+			}
+			if next%1000 == 999 {
+				take() // in the middle of sending
+				if sent != next+1 || finished != next {
+					t.Fatalf("%d sent and %d finished, in the middle of %d", sent, finished, next)
+				}
+			}
+			r.finish(time.Duration(2 * next))
+			next++
+		}
+		take()
+	}
+	for range len(r.at) {
+		r.put(0)
+		r.finish(0)
+	}
+	if _, ok := r.put(0); ok {
+		t.Error("put into a full ring")
+	}
+	if sent != next || finished != next {
+		t.Errorf("%d sent, %d finished, want %d", sent, finished, next)
 	}
 }
 

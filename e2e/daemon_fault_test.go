@@ -1,0 +1,145 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"viplease/e2e/cluster"
+	"viplease/e2e/lab"
+)
+
+// The faults of a daemon and its machine. The judge is on in all of them: two holders at any instant end the test.
+
+// takeover is how long the VIPs of a daemon that says nothing any more may be away at the most.
+const takeover = cluster.TTL + 500*time.Millisecond + cluster.Wait + time.Second
+
+// others are the cluster's nodes but n.
+func others(c *cluster.Cluster, n *lab.Node) []*lab.Node {
+	var out []*lab.Node
+	for _, o := range c.Nodes {
+		if o != n {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// withdrawn waits until the node has no VIP up, and holds that this took at most limit since began.
+func withdrawn(t *testing.T, c *cluster.Cluster, n *lab.Node, began time.Time, limit time.Duration) {
+	t.Helper()
+	c.Within(limit-time.Since(began), "addresses of "+n.Name+" gone", c.None(n))
+	t.Logf("the addresses of %s were gone after %v", n.Name, time.Since(began).Round(10*time.Millisecond))
+}
+
+// takenOver waits until the others hold everything, evenly, and every VIP answers.
+func takenOver(t *testing.T, c *cluster.Cluster, n *lab.Node, began time.Time, limit time.Duration) {
+	t.Helper()
+	c.Within(limit-time.Since(began), "takeover", c.Even(others(c, n)...))
+	c.Answering(max(limit-time.Since(began), 100*time.Millisecond))
+	t.Logf("every VIP answered again after %v", time.Since(began).Round(10*time.Millisecond))
+}
+
+func TestKilledDaemonLeavesNothing(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	for range rounds(1, 20) {
+		n, began := c.Nodes[1], time.Now()
+		n.Kill()
+		withdrawn(t, c, n, began, cluster.Hold+cluster.Late+100*time.Millisecond)
+		takenOver(t, c, n, began, takeover)
+		n.Restart()
+		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+	}
+}
+
+func TestStoppedDaemon(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	for range rounds(1, 20) {
+		n, began := c.Nodes[1], time.Now()
+		n.Pause()
+		withdrawn(t, c, n, began, cluster.Hold+cluster.Late+100*time.Millisecond)
+		takenOver(t, c, n, began, takeover)
+		if *long {
+			observe(3*(cluster.TTL+cluster.Wait) - time.Since(began))
+		}
+		before := len(c.Judge.History())
+		n.Continue()
+		observe(500 * time.Millisecond) // authority cannot be proved before it has registered anew and is mature
+		for _, change := range c.Judge.History()[before:] {
+			t.Errorf("the daemon that was continued changed an address: %v", change)
+		}
+		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+	}
+}
+
+func TestCutFromEtcd(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	for range rounds(1, 20) {
+		n, began := c.Nodes[1], time.Now()
+		n.Mgmt.Cut()
+		withdrawn(t, c, n, began, cluster.Hold+200*time.Millisecond)
+		takenOver(t, c, n, began, takeover)
+		s, err := c.Status(n)
+		if err != nil || s.Etcd.Reachable || s.Etcd.AuthorityMS != 0 || s.Etcd.Trouble == "" {
+			t.Errorf("status does not say that etcd is away: %+v, %v", s.Etcd, err)
+		}
+		if logs := n.Logs(); !strings.Contains(logs, "withdrawn") || !strings.Contains(logs, "etcd") {
+			t.Errorf("the log does not say why:\n%s", logs)
+		}
+		n.Mgmt.Heal()
+		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+	}
+}
+
+func TestCarrierLost(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	var gaps figures
+	for range rounds(2, 20) {
+		n := c.Nodes[1]
+		gaps.during(c, func() {
+			n.LAN.Down()
+			c.Within(2*time.Second, "carrier lost", c.Even(others(c, n)...))
+			c.Answering(2 * time.Second)
+		})
+		n.LAN.Up()
+		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+		c.Answering(2 * time.Second)
+	}
+	t.Log(&gaps)
+}
+
+func TestCutFromEverything(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	for range rounds(1, 20) {
+		n, began := c.Nodes[1], time.Now()
+		c.Cut(n.LAN, n.Mgmt)
+		withdrawn(t, c, n, began, cluster.Hold+200*time.Millisecond)
+		takenOver(t, c, n, began, takeover)
+		c.Heal(n.LAN, n.Mgmt)
+		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+	}
+}
+
+func TestFlappingNodeGetsNothingBeforeItIsMature(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{Mature: 5 * time.Second})
+	c.Settled()
+	n := c.Nodes[1]
+	before := len(c.Judge.History())
+	for range rounds(4, 20) {
+		n.Mgmt.Cut()
+		observe(cluster.TTL + time.Second)
+		n.Mgmt.Heal()
+		observe(cluster.TTL)
+	}
+	moves := len(c.Judge.History()) - before
+	t.Logf("%d address changes", moves)
+	if most := 4 * len(c.VIPs); moves > most {
+		t.Errorf("%d address changes while one node flapped, at most %d are bounded", moves, most)
+	}
+	c.Within(20*time.Second, "rest", c.Even(c.Nodes...))
+}
