@@ -46,6 +46,17 @@ func TestRange(t *testing.T) {
 	}
 }
 
+func TestInterfaceNames(t *testing.T) {
+	for name, good := range map[string]bool{
+		"e": true, "eth0.100": true, "br-0@x": true, "a23456789012345": true, "a234567890123456": false,
+		".": false, "..": false, "...": true, "a b": false, "a\x7f": false, "a/": false, "a:": false,
+	} {
+		if why := badInterface(name); (why == "") != good {
+			t.Errorf("%q: %q", name, why)
+		}
+	}
+}
+
 // TestSubnetHosts: the last two lengths have no address that is not a host's.
 func TestSubnetHosts(t *testing.T) {
 	for s, isHost := range map[string]bool{

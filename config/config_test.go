@@ -210,6 +210,27 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// TestSurroundings: what depends on the host and on the size of the file.
+func TestSurroundings(t *testing.T) {
+	for hostname, want := range map[string]string{
+		"":    `f.toml: node: is missing, and the host name "" cannot stand for it; write node = "..."`,
+		"a b": `f.toml: node: is missing, and the host name "a b" cannot stand for it; write node = "..."`,
+	} {
+		if _, err := Parse("f.toml", []byte(minimal), Env{Hostname: hostname}); fmt.Sprint(err) != want {
+			t.Errorf("host name %q: %v", hostname, err)
+		}
+		if _, err := Parse("f.toml", []byte(minimal+`node = "n"`), Env{Hostname: hostname}); err != nil {
+			t.Errorf("host name %q, and a node: %v", hostname, err)
+		}
+	}
+	large := minimal + "#" + strings.Repeat(" ", maxFile-len(minimal)-1)
+	parse(t, large)
+	const want = "f.toml: is larger than 4 MiB; this is no configuration of viplease"
+	if _, err := Parse("f.toml", []byte(large+" "), host); fmt.Sprint(err) != want {
+		t.Errorf("a large file: %v", err)
+	}
+}
+
 // TestValues: what may be written in more than one way.
 func TestValues(t *testing.T) {
 	tests := map[string]struct {

@@ -114,6 +114,7 @@ func FuzzKeyLines(f *testing.F) {
 	f.Add(everyShape)
 	f.Add(sample)
 	f.Add("\xfe\xff")
+	f.Add("[[tab.arr]]\n[tab]\narr.val = 1") // taken by the library alone
 	f.Add("a = [[], [{}], {b = [{c = 1}]}]\n[d]\n[d.e]\n[[d.f]]\n[d.f.g]")
 	f.Fuzz(func(t *testing.T, doc string) {
 		lines := keyLines(doc) // returns, whatever it is given
