@@ -178,7 +178,7 @@ func (p *Probe) wait(ctx context.Context, cond func() bool) error {
 		case err != nil:
 			return err
 		case cond():
-			return nil
+			return p.Err() // asking may have found one
 		case p.ending.Load():
 			return errors.New("the probe is closed")
 		}

@@ -56,8 +56,8 @@ type track struct {
 	first    uint64        // number of flying[0]
 	before   time.Duration // when the last settled probe was sent, but for void ones; 0: none
 	stalls   []stall
-	outages  []Outage      // the last one may go on
-	down     bool          // it does
+	outages  []Outage // the last one may go on
+	down     bool     // it does
 	answered uint64
 	lost     uint64
 	void     uint64
