@@ -1,0 +1,182 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"viplease/coordinator/plan"
+)
+
+// trouble is a fault that lasts, of one node.
+type trouble struct {
+	kind  Kind
+	calls calls
+	end   time.Duration
+}
+
+// trouble tells whether the node is in this kind of it.
+func (n *node) trouble(k Kind) bool {
+	return slices.ContainsFunc(n.troubles, func(t trouble) bool { return t.kind == k && t.end > n.w.now })
+}
+
+// strike lets a fault happen.
+func (w *world) strike(f Fault) {
+	n := w.nodes[f.Node%len(w.nodes)]
+	vip := f.VIP % w.s.VIPs
+	w.trace.fault(f)
+	switch f.Kind {
+	case Lose, Mute, Hold, Slow, Refuse, Lie, Stall, KernelFails:
+		n.troubles = append(slices.DeleteFunc(n.troubles, func(t trouble) bool { return t.end <= w.now }), trouble{f.Kind, f.Calls, w.now + f.For})
+	case NoQuorum:
+		for _, n := range w.nodes {
+			n.troubles = append(n.troubles, trouble{Lose, allCalls, w.now + f.For})
+		}
+		w.quorumAt = max(w.quorumAt, w.now+f.For)
+	case Revoke:
+		w.etcd.revoke(w.etcd.keys["members/"+n.name].lease)
+	case Compact:
+		w.etcd.compact()
+	case Break:
+		if n.proc != nil && n.proc.feed != nil {
+			n.proc.feed.broken()
+		}
+	case DelClaim, PutClaim, CopyClaim, DelMember, Drain, Freeze:
+		w.operate(f, n, vip)
+	case DelAddress:
+		for k := range w.placeOf[vip] {
+			n.kernel.drop(vip*perVIP + k)
+		}
+	case AddForeign:
+		n.foreign(vip, true)
+		w.after(f.For, nil, func() { n.foreign(vip, false) })
+	case LinkDown:
+		n.linkDown = w.now + f.For
+		n.kernel.flapLink()
+		w.after(f.For, nil, n.kernel.flapLink)
+	default:
+		w.strikeDaemon(f, n)
+	}
+}
+
+func (w *world) strikeDaemon(f Fault, n *node) {
+	p := n.proc
+	if p == nil {
+		return
+	}
+	switch f.Kind {
+	case Kill:
+		n.kill()
+		w.after(f.For, nil, n.start)
+	case Reboot:
+		n.kill()
+		n.trouble0()
+		w.after(f.For, nil, n.start)
+	case Pause:
+		w.judge.stops(n)
+		p.paused = max(p.paused, w.now+f.For)
+		w.at(p.paused, p, func() { w.judge.runs(n) })
+	case Hang:
+		w.judge.stops(n)
+		p.hung = max(p.hung, w.now+f.For)
+		w.at(p.hung, p, p.resume)
+	case Leave:
+		p.leave()
+		w.after(f.For+leaveWithin+leaveGrace, nil, n.start)
+	}
+}
+
+// trouble0 is what a reboot does: nothing is left of before.
+func (n *node) trouble0() {
+	for i := range n.kernel.slots {
+		n.kernel.drop(i)
+	}
+	n.boot++
+	n.memory = plan.Remembered{}
+	n.clock.offset = n.dice.between(5*time.Second, 20*time.Second) - n.w.now
+}
+
+// foreign lets somebody else have a VIP's addresses on this node.
+func (n *node) foreign(vip int, there bool) {
+	for k := range n.w.placeOf[vip] {
+		i := vip*perVIP + k
+		if there {
+			n.kernel.drop(i)
+		}
+		n.kernel.slots[i].foreign = there
+	}
+}
+
+func (k *kernel) flapLink() {
+	if p := k.n.proc; p != nil {
+		k.n.w.after(k.dice.upTo(flapEvent), p, func() { p.post(plan.AddressChanged{}) })
+	}
+}
+
+// operate is what an operator does by hand.
+func (w *world) operate(f Fault, n *node, vip int) {
+	e, name := w.etcd, fmt.Sprintf("claims/v%d", vip)
+	put := func(name string, value []byte) { e.txn(func(rev int64) { e.put(rev, name, value, 0) }) }
+	del := func(name string) { e.txn(func(rev int64) { e.del(rev, name) }) }
+	switch f.Kind {
+	case DelClaim:
+		del(name)
+	case DelMember:
+		del("members/" + n.name)
+	case PutClaim:
+		put(name, w.handmade(n, name))
+	case CopyClaim:
+		var values [][]byte
+		for _, c := range e.log {
+			if strings.HasPrefix(c.entry.Key, "claims/") && !c.deleted {
+				values = append(values, c.entry.Value)
+			}
+		}
+		if len(values) > 0 {
+			del(name)
+			put(name, values[w.dice.n(len(values))])
+		}
+	case Drain:
+		put("drains/"+n.name, plan.Encode(plan.Intent{V: plan.Format, By: "somebody"}))
+		w.after(f.For, nil, func() { del("drains/" + n.name) })
+	case Freeze:
+		put("frozen", plan.Encode(plan.Intent{V: plan.Format, By: "somebody"}))
+		w.after(f.For, nil, func() { del("frozen") })
+	}
+}
+
+// handmade is a claim as somebody might write it who knows the format, but not that it counts.
+func (w *world) handmade(n *node, name string) []byte {
+	k := w.etcd.keys[name]
+	c := decodeClaim(k.Value)
+	switch w.dice.n(4) {
+	case 0:
+		return []byte("{")
+	case 1:
+		c.Node, c.Reg, c.MemberRev = "", "", 0
+	case 2:
+		c.Node, c.MemberRev = n.name, w.etcd.member(n.name)
+	}
+	return plan.Encode(c)
+}
+
+func decodeClaim(value []byte) plan.Claim {
+	var c plan.Claim
+	_ = json.Unmarshal(value, &c)
+	return c
+}
+
+// calm ends every fault; from here on all has to settle.
+func (w *world) calm() {
+	if w.now < w.quiet {
+		return
+	}
+	w.trace.mix(6)
+	for _, n := range w.nodes {
+		n.troubles = nil
+	}
+	w.judge.since = w.now
+	w.after(2*settleEvery, nil, w.judge.settle)
+}

@@ -1,0 +1,187 @@
+package sim
+
+import (
+	"fmt"
+	"math/bits"
+	"strings"
+	"time"
+
+	"viplease/coordinator/plan"
+)
+
+// judge holds what happens against the promises.
+type judge struct {
+	w       *world
+	changed bool
+	verdict string // the first promise that was broken, and how
+	settled bool
+
+	since   time.Duration // since when everything is as it should be
+	rev     int64         // etcd's revision then
+	trouble string        // why it is not
+}
+
+func (j *judge) breaks(format string, args ...any) {
+	if j.verdict == "" {
+		j.verdict = fmt.Sprintf(format, args...)
+		if j.w.trace.on {
+			j.w.trace.say("!!", "%s", j.verdict)
+		}
+	}
+}
+
+// set is told of every address that is set.
+func (j *judge) set(n *node, slot int) { j.changed = true }
+
+func (j *judge) cleared(n *node, slot int) { j.changed = true }
+
+// look judges what is so after an event: one holder.
+func (j *judge) look() {
+	if !j.changed {
+		return
+	}
+	j.changed = false
+	var seen, twice uint32
+	for _, n := range j.w.nodes {
+		var vips uint32
+		for i := range j.w.s.VIPs {
+			if n.kernel.up>>(i*perVIP)&slotBits != 0 {
+				vips |= 1 << i
+			}
+		}
+		twice |= seen & vips
+		seen |= vips
+	}
+	if twice == 0 {
+		return
+	}
+	vip := bits.TrailingZeros32(twice)
+	var where []string
+	for _, n := range j.w.nodes {
+		if n.kernel.up>>(vip*perVIP)&slotBits != 0 {
+			where = append(where, n.name)
+		}
+	}
+	j.breaks("promise 1: v%d is up on %s", vip, strings.Join(where, " and "))
+}
+
+// stops is told when a daemon stops to run freely: from then on no address may stay for longer than hold + K, and what was under way.
+func (j *judge) stops(n *node) {
+	if n.stopped >= 0 {
+		return
+	}
+	n.stopped = j.w.now
+	since := n.stopped
+	most := n.clock.until(n.cfg.Hold+n.cfg.CheckTimeout) + j.w.timers.late
+	j.w.after(most+time.Millisecond, nil, func() {
+		if n.stopped == since && n.kernel.up != 0 {
+			j.breaks("promise 4: %s stopped at %.3f, and its addresses %b are still up", n.name, since.Seconds(), n.kernel.up)
+		}
+	})
+}
+
+// runs is told when it goes on.
+func (j *judge) runs(n *node) { n.stopped = -1 }
+
+// settleEvery is how often the judge looks whether everything has settled, and idle for how long nothing may be written then.
+const settleEvery = 200 * time.Millisecond
+
+func (j *judge) idle() time.Duration { return j.w.timers.wait }
+
+// bound is how long everything may take to settle after the last fault.
+func (j *judge) bound() time.Duration {
+	t := j.w.timers
+	return 3*(t.ttl+t.wait*2) + t.mature + 20*time.Second
+}
+
+// settle looks whether all is well, from the end of the faults on.
+func (j *judge) settle() {
+	w := j.w
+	j.trouble = j.unsettled()
+	if j.trouble != "" || w.etcd.rev != j.rev {
+		if j.trouble == "" {
+			j.trouble = "etcd is still written to"
+		}
+		j.since, j.rev = w.now, w.etcd.rev
+	}
+	switch {
+	case w.now-j.since >= j.idle():
+		j.settled = true
+	case w.now > w.quiet+j.bound():
+		j.breaks("promises 2 and 3: %v after the last fault: %s", j.bound(), j.trouble)
+	default:
+		w.after(settleEvery, nil, j.settle)
+	}
+}
+
+// unsettled says what is not as it should be; "" if all is.
+func (j *judge) unsettled() string {
+	w := j.w
+	load := make([]int, len(w.nodes))
+	for vip := range w.s.VIPs {
+		holder := ""
+		for _, n := range w.nodes {
+			up := n.kernel.up >> (vip * perVIP) & slotBits
+			if up == 0 {
+				continue
+			}
+			if bits.OnesCount32(up) != len(w.placeOf[vip]) {
+				return fmt.Sprintf("v%d is not whole on %s", vip, n.name)
+			}
+			holder = n.name
+			load[n.id]++
+		}
+		k, ok := w.etcd.keys[fmt.Sprintf("claims/v%d", vip)]
+		c := decodeClaim(k.Value)
+		switch {
+		case w.able() == 0 && holder == "":
+		case !ok:
+			return fmt.Sprintf("nobody claims v%d", vip)
+		case c.Node != holder || holder == "":
+			return fmt.Sprintf("v%d is claimed by %q and up on %q", vip, c.Node, holder)
+		case w.etcd.member(holder) != c.MemberRev:
+			return fmt.Sprintf("the claim of v%d names a registration that is gone", vip)
+		case c.To != "":
+			return fmt.Sprintf("v%d is moving", vip)
+		}
+	}
+	return j.uneven(load)
+}
+
+// able counts the nodes that should hold VIPs.
+func (w *world) able() int {
+	able := 0
+	for _, n := range w.nodes {
+		if n.able() {
+			able++
+		}
+	}
+	return able
+}
+
+func (n *node) able() bool {
+	_, drained := n.w.etcd.keys["drains/"+n.name]
+	return n.proc != nil && !n.proc.leaving && !drained && n.linkDown <= n.w.now
+}
+
+func (j *judge) uneven(load []int) string {
+	w := j.w
+	if _, frozen := w.etcd.keys["frozen"]; frozen {
+		return ""
+	}
+	least, most := maxVIPs, 0
+	for _, n := range w.nodes {
+		switch {
+		case n.able():
+			least, most = min(least, load[n.id]), max(most, load[n.id])
+		case load[n.id] > 0:
+			return fmt.Sprintf("%s holds %d VIPs and should hold none", n.name, load[n.id])
+		}
+	}
+	if most > least+1 {
+		return fmt.Sprintf("the loads are %v", load)
+	}
+	return ""
+}
+
+var _ = plan.Format

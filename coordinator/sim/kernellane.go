@@ -1,0 +1,173 @@
+package sim
+
+import (
+	"errors"
+	"time"
+
+	"viplease/coordinator/plan"
+)
+
+var (
+	errLate   = errors.New("too late")
+	errKernel = errors.New("the kernel refuses")
+)
+
+// nextKernelAction carries out what touches addresses, one action at a time, in order.
+func (p *process) nextKernelAction() {
+	if p.busy || len(p.queue) == 0 {
+		return
+	}
+	a := p.queue[0]
+	p.queue = p.queue[1:]
+	p.busy = true
+	switch a := a.(type) {
+	case plan.RaiseAddresses:
+		p.kernelStep(func() { p.raise(a, 0) })
+	case plan.DelAddresses:
+		p.kernelStep(func() { p.del(a) })
+	case plan.ReadAddresses:
+		p.kernelStep(func() {
+			present := p.n.kernel.present()
+			p.kernelStep(func() {
+				p.post(plan.PlacesObserved{Places: p.n.places()})
+				if p.dead {
+					return
+				}
+				p.post(plan.AddressesObserved{Present: present})
+				p.kernelDone()
+			})
+		})
+	}
+}
+
+func (p *process) kernelDone() {
+	p.busy = false
+	if !p.dead {
+		p.nextKernelAction()
+	}
+}
+
+// kernelStep lets a little time pass in the kernel lane, or a lot: the process may be stopped anywhere.
+func (p *process) kernelStep(then func()) {
+	n := p.n
+	took := n.kernel.dice.upTo(2 * time.Millisecond)
+	if n.w.noise(&n.kernel.dice, 2) {
+		took = n.kernel.dice.upTo(50 * time.Millisecond)
+	}
+	for _, t := range n.troubles {
+		if t.kind == Stall && t.end > n.w.now && n.kernel.dice.one(2) {
+			took += n.kernel.dice.upTo(t.end - n.w.now)
+		}
+	}
+	n.w.after(took, p, then)
+}
+
+// raise is netif.Kernel.Raise: the clock is read before the burst is sent and after it was answered. at is the first item not yet sent; a large burst
+// takes several messages.
+func (p *process) raise(a plan.RaiseAddresses, at int) {
+	if p.n.bootTime() >= a.Until && !p.n.w.mutant.noClock {
+		for _, it := range a.Items[at:] {
+			p.raised(plan.AddressesRaised{VIP: it.VIP, T0: a.T0, Late: true, Err: errLate})
+		}
+		p.kernelDone()
+		return
+	}
+	chunk := len(a.Items) - at
+	if chunk > 1 && p.n.w.noise(&p.n.kernel.dice, 10) {
+		chunk = 1 + p.n.kernel.dice.n(chunk-1)
+	}
+	items := a.Items[at : at+chunk]
+	p.kernelStep(func() { // the process may have been stopped here
+		errs := make([]error, len(items))
+		for i, it := range items {
+			errs[i] = p.setAll(it)
+		}
+		// A send that was overtaken is undone at once, in this very event: how many microseconds that takes is nobody's promise.
+		if p.n.bootTime() >= a.Until && !p.n.w.mutant.noClock {
+			p.overtaken(items)
+			p.sent(a, at, chunk, errs, true)
+			return
+		}
+		p.kernelStep(func() {
+			late := p.n.bootTime() >= a.Until && !p.n.w.mutant.noClock
+			if late {
+				p.overtaken(items)
+			}
+			p.sent(a, at, chunk, errs, late)
+		})
+	})
+}
+
+func (p *process) setAll(it plan.Item) error {
+	failing := p.n.trouble(KernelFails)
+	for i, addr := range it.Addresses {
+		if failing && i == len(it.Addresses)-1 || !p.n.kernel.set(slotOf(addr), p.n.cfg.Hold) {
+			p.overtaken([]plan.Item{it})
+			return errKernel
+		}
+	}
+	return nil
+}
+
+func (p *process) overtaken(items []plan.Item) {
+	for _, it := range items {
+		for _, addr := range it.Addresses {
+			p.n.kernel.drop(slotOf(addr))
+		}
+	}
+}
+
+// sent reports on a message and goes on with the next.
+func (p *process) sent(a plan.RaiseAddresses, at, n int, errs []error, late bool) {
+	for i, it := range a.Items[at : at+n] {
+		f := plan.AddressesRaised{VIP: it.VIP, T0: a.T0, Err: errs[i]}
+		if late {
+			f.Late, f.Err = true, errLate
+		}
+		p.raised(f)
+	}
+	if at+n < len(a.Items) {
+		p.kernelStep(func() { p.raise(a, at+n) })
+		return
+	}
+	p.kernelDone()
+}
+
+func (p *process) raised(f plan.AddressesRaised) {
+	if !p.dead {
+		p.post(f)
+	}
+}
+
+// del is netif.Kernel.Delete.
+func (p *process) del(a plan.DelAddresses) {
+	failing := p.n.trouble(KernelFails)
+	if !failing {
+		p.overtaken(a.Items)
+	}
+	p.kernelStep(func() {
+		for _, it := range a.Items {
+			f := plan.AddressesDeleted{VIP: it.VIP}
+			if failing {
+				f.Err = errKernel
+			}
+			if !p.dead {
+				p.post(f)
+			}
+		}
+		p.kernelDone()
+	})
+}
+
+// places says where VIPs go on this node: always on the one link, while that is up.
+func (n *node) places() map[string]plan.Place {
+	places := make(map[string]plan.Place, len(n.cfg.VIPs))
+	for i, v := range n.cfg.VIPs {
+		place := plan.Place{Addresses: n.w.placeOf[i]}
+		if n.linkDown > n.w.now {
+			place.Why = linkName + " is down"
+		}
+		places[v.Name] = place
+	}
+	return places
+}

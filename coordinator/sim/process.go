@@ -1,0 +1,206 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"viplease/coordinator/plan"
+)
+
+// node is one machine.
+type node struct {
+	w        *world
+	id       int
+	name     string
+	cfg      plan.Config
+	clock    clock
+	kernel   kernel
+	boot     int             // how often it has booted
+	started  int             // processes so far
+	memory   plan.Remembered // the state file
+	proc     *process        // nil: no daemon runs
+	absent   bool            // and none is meant to
+	paths    [allCalls + 1]dice
+	dice     dice
+	troubles []trouble
+	linkDown time.Duration // until then
+	stopped  time.Duration // since when the daemon has not run freely; -1: it does
+}
+
+// clock is CLOCK_BOOTTIME of one machine: it starts anywhere and runs a little fast or slow.
+type clock struct {
+	offset time.Duration
+	ppm    int64
+}
+
+func (c clock) at(now time.Duration) time.Duration {
+	return c.offset + now + now*time.Duration(c.ppm)/1_000_000
+}
+
+// until returns how much true time passes while this clock goes on by d.
+func (c clock) until(d time.Duration) time.Duration {
+	return d - d*time.Duration(c.ppm)/(1_000_000+time.Duration(c.ppm)) + 1
+}
+
+func (n *node) bootTime() time.Duration { return n.clock.at(n.w.now) }
+
+func (n *node) instant() plan.Now {
+	return plan.Now{Boot: n.bootTime(), Wall: wallStart.Add(n.w.now)}
+}
+
+var wallStart = time.Unix(1_700_000_000, 0).UTC()
+
+// process is one daemon: what package coordinator does around the core, in events.
+type process struct {
+	n       *node
+	view    *plan.View
+	dead    bool
+	paused  time.Duration // stopped by a signal until then: everything of it is put off
+	hung    time.Duration // the loop alone does not turn until then
+	inbox   []plan.Fact   // while it hangs
+	timer   time.Duration // when the next wake-up is due, true time
+	waking  time.Duration // when the event for it comes
+	saved   int
+	saving  time.Duration // until when the memory lane is busy
+	queue   []plan.Action // of the kernel lane
+	busy    bool
+	pending pendingLease
+	feed    *watch
+	reread  bool
+	leaving bool
+	limit   time.Duration // boot time
+}
+
+// start runs a daemon.
+func (n *node) start() {
+	if n.proc != nil {
+		return
+	}
+	n.absent = false
+	n.started++
+	n.w.judge.runs(n)
+	cfg := n.cfg
+	cfg.Boot = fmt.Sprintf("boot-%s-%d", n.name, n.boot)
+	cfg.Seed = fmt.Sprintf("%s.%d", n.name, n.started)
+	now := n.instant()
+	p := &process{n: n, view: plan.New(cfg, now), timer: never, waking: never}
+	n.proc = p
+	n.w.trace.note(n, "starts")
+	p.view.Apply(n.memory, now)
+	p.turn()
+	p.read()
+}
+
+// kill ends the daemon as SIGKILL does: what it has sent goes on, what it has in the kernel stays.
+func (n *node) kill() {
+	p := n.proc
+	if p == nil {
+		return
+	}
+	n.w.trace.note(n, "is killed")
+	n.w.judge.stops(n)
+	p.end()
+}
+
+func (p *process) end() {
+	p.dead = true
+	p.n.proc = nil
+	if p.feed != nil {
+		p.feed.close()
+	}
+}
+
+// post hands a fact to the loop.
+func (p *process) post(f plan.Fact) {
+	p.n.w.trace.fact(p.n, f)
+	if p.hung > p.n.w.now {
+		p.inbox = append(p.inbox, f)
+		return
+	}
+	p.view.Apply(f, p.n.instant())
+	p.turn()
+}
+
+// resume lets a loop that hung go on.
+func (p *process) resume() {
+	if p.hung > p.n.w.now {
+		return
+	}
+	for _, f := range p.inbox {
+		p.view.Apply(f, p.n.instant())
+	}
+	p.inbox = nil
+	p.n.w.judge.runs(p.n)
+	p.turn()
+}
+
+// turn is one turn of coordinator.Coordinator's loop.
+func (p *process) turn() {
+	w := p.n.w
+	now := p.n.instant()
+	actions, wake := plan.Decide(p.view, now)
+	p.view.Dispatched(actions, now)
+	for _, a := range actions {
+		w.trace.action(p.n, a)
+		p.dispatch(a)
+		if p.dead {
+			return
+		}
+	}
+	p.remember()
+	w.trace.notes(p.n, p.view)
+	switch {
+	case p.view.Done(), p.leaving && now.Boot > p.limit:
+		p.exit()
+		return
+	}
+	p.timer = w.now + p.n.clock.until(min(max(wake-now.Boot, 0), p.n.cfg.CheckInterval))
+	p.arm()
+}
+
+// arm sees to it that an event comes not later than the next wake-up.
+func (p *process) arm() {
+	if p.waking <= p.timer {
+		return
+	}
+	at := p.timer
+	p.waking = at
+	p.n.w.at(at, p, func() {
+		if p.waking != at {
+			return // an earlier one took its place
+		}
+		p.waking = never
+		switch {
+		case p.hung > p.n.w.now:
+		case p.n.w.now >= p.timer:
+			p.turn()
+		default:
+			p.arm()
+		}
+	})
+}
+
+// leave is SIGTERM.
+func (p *process) leave() {
+	if p.leaving {
+		return
+	}
+	p.leaving = true
+	p.limit = p.n.bootTime() + leaveWithin + leaveGrace
+	p.post(plan.Leave{Deadline: p.n.bootTime() + leaveWithin})
+}
+
+const (
+	leaveWithin = 5 * time.Second
+	leaveGrace  = time.Second
+)
+
+// exit ends a daemon in good order: nothing stays up.
+func (p *process) exit() {
+	p.n.w.trace.note(p.n, "exits")
+	for i := range p.n.kernel.slots {
+		p.n.kernel.drop(i)
+	}
+	p.n.w.judge.stops(p.n)
+	p.end()
+}

@@ -1,0 +1,133 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Schedule says what a run consists of. The same schedule always gives the same run.
+type Schedule struct {
+	Seed        uint64 // of all that is not said here: delays, clock rates, how late kernels are
+	Nodes, VIPs int
+	Quick       bool // timers of a third: more happens in less time
+	Skew        bool // half of the nodes run a longer hold
+	Noise       int  // how often single calls and events go wrong, 0 to 3
+	Faults      []Fault
+}
+
+// Fault is one thing that goes wrong, or that somebody does.
+type Fault struct {
+	At, For time.Duration // when, in true time, and for how long, if it lasts
+	Kind    Kind
+	Node    int
+	VIP     int
+	Calls   calls // for what strikes calls to etcd
+}
+
+// Kind is what a Fault does.
+type Kind int
+
+// The kinds of faults.
+const (
+	Lose        Kind = iota // requests of Node do not arrive
+	Mute                    // answers do not
+	Hold                    // requests arrive when the fault ends
+	Slow                    // both are slow
+	Refuse                  // requests are refused
+	Lie                     // lease renewals are acknowledged by a leader that is none any more
+	Revoke                  // etcd ends the node's lease, live or not
+	NoQuorum                // nothing of anybody arrives, no lease ends
+	Compact                 // lagging watches break
+	Break                   // the node's watch breaks
+	Kill                    // the daemon is killed and, For later, started
+	Pause                   // the daemon is stopped and goes on
+	Hang                    // its loop alone
+	Leave                   // SIGTERM; For later it is started again
+	Reboot                  // the machine goes down and, For later, comes back
+	Stall                   // address operations take long
+	KernelFails             // and fail
+	DelAddress              // somebody deletes an address of the node
+	AddForeign              // somebody adds one, for as long as the fault lasts
+	LinkDown                // the node's link is down
+	DelClaim                // an operator deletes a claim
+	PutClaim                // or writes it by hand
+	CopyClaim               // or deletes it and writes back what it once was
+	DelMember               // or deletes a member key
+	Drain                   // and undrains it when the fault ends
+	Freeze                  // and unfreezes
+	kinds
+)
+
+var kindNames = [kinds]string{"Lose", "Mute", "Hold", "Slow", "Refuse", "Lie", "Revoke", "NoQuorum", "Compact", "Break", "Kill", "Pause", "Hang", "Leave", "Reboot",
+	"Stall", "KernelFails", "DelAddress", "AddForeign", "LinkDown", "DelClaim", "PutClaim", "CopyClaim", "DelMember", "Drain", "Freeze"}
+
+func (k Kind) String() string { return kindNames[k] }
+
+func (c calls) String() string {
+	names := [callKinds]string{"checks", "writes", "leaseCalls", "reads", "watching"}
+	var have []string
+	for i, name := range names {
+		if c>>i&1 != 0 {
+			have = append(have, name)
+		}
+	}
+	return strings.Join(have, "+")
+}
+
+func (f Fault) String() string {
+	s := fmt.Sprintf("%s n%d v%d at %v for %v", f.Kind, f.Node, f.VIP, f.At, f.For)
+	if f.Kind <= Lie {
+		s += " of " + f.Calls.String()
+	}
+	return s
+}
+
+func (s Schedule) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d, %d nodes, %d VIPs, quick %t, skew %t, noise %d", s.Seed, s.Nodes, s.VIPs, s.Quick, s.Skew, s.Noise)
+	for _, f := range s.Faults {
+		fmt.Fprintf(&b, "\n  %s", f)
+	}
+	return b.String()
+}
+
+// span is how long faults last and lie apart, at most.
+func (s Schedule) span() time.Duration {
+	if s.Quick {
+		return 3 * time.Second
+	}
+	return 8 * time.Second
+}
+
+// Random is the schedule with this number.
+func Random(seed uint64) Schedule {
+	d := newDice(seed, 9)
+	s := Schedule{
+		Seed: seed, Nodes: 2 + min(d.n(3), d.n(6)), VIPs: 1 + min(d.n(4), d.n(4)),
+		Quick: !d.one(4), Skew: d.one(4), Noise: d.n(4),
+	}
+	at := time.Duration(0)
+	if !d.one(8) {
+		at = s.span() // most faults find a cluster that stands
+	}
+	focus, vip := d.n(s.Nodes), d.n(s.VIPs)
+	for range 1 + d.n(7) {
+		if !d.one(4) {
+			at += d.upTo(s.span() / 2)
+		}
+		f := Fault{At: at.Truncate(time.Millisecond), For: d.upTo(s.span()).Truncate(time.Millisecond), Kind: Kind(d.n(int(kinds))), Node: focus, VIP: vip}
+		if d.one(2) {
+			f.Node, f.VIP = d.n(s.Nodes), d.n(s.VIPs)
+		}
+		if d.one(3) { // what the holes are made of comes more often
+			f.Kind = []Kind{Lose, Mute, Hold, Revoke, Revoke, Kill, Drain, Hold}[d.n(8)]
+		}
+		f.Calls = calls(1 + d.n(int(allCalls)))
+		if d.one(2) {
+			f.Calls = []calls{watching, writes, watching | reads, allCalls, checks, writes | leaseCalls}[d.n(6)]
+		}
+		s.Faults = append(s.Faults, f)
+	}
+	return s
+}

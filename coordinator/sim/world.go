@@ -1,0 +1,158 @@
+package sim
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"viplease/coordinator/plan"
+)
+
+const never = time.Duration(1<<63 - 1)
+
+// timers are the cluster's configuration and what follows from it.
+type timers struct {
+	ttl, hold, interval, timeout, mature, late time.Duration
+	wait                                       time.Duration // W, from these
+}
+
+// withWait completes the timers: W as package config computes it.
+func (t timers) withWait(hold time.Duration) time.Duration {
+	return (t.timeout+hold+t.late)*1002/1000 + 50*time.Millisecond
+}
+
+// usual are the defaults of the configuration, quick the same in small: more happens in less time.
+var (
+	usual = timers{ttl: 3 * time.Second, hold: 3 * time.Second, interval: 300 * time.Millisecond, timeout: 300 * time.Millisecond, mature: 5 * time.Second, late: lateness}
+	quick = timers{ttl: time.Second, hold: time.Second, interval: 200 * time.Millisecond, timeout: 200 * time.Millisecond, mature: 300 * time.Millisecond, late: 400 * time.Millisecond}
+)
+
+// mutant breaks what is not a line of package plan.
+type mutant struct {
+	noClock bool // S8: the executor does not look at the clock
+	noLate  bool // S7: W leaves out how late the kernel may be
+}
+
+// world is one schedule being run.
+type world struct {
+	s        Schedule
+	mutant   mutant
+	timers   timers
+	now      time.Duration // true time
+	events   int
+	seq      uint64
+	queue    queue
+	dice     dice
+	etcd     *etcd
+	nodes    []*node
+	placeOf  [][]plan.Address // by VIP
+	quorumAt time.Duration    // etcd has no quorum before
+	quiet    time.Duration    // from here on nothing fails any more
+	judge    judge
+	trace    trace
+}
+
+func newWorld(s Schedule, m mutant, tracing bool) *world {
+	w := &world{s: s, mutant: m, timers: usual, dice: newDice(s.Seed, 1)}
+	if s.Quick {
+		w.timers = quick
+	}
+	w.timers.wait = w.timers.withWait(w.timers.hold)
+	w.trace = trace{w: w, on: tracing}
+	w.judge = judge{w: w}
+	w.etcd = newEtcd(w)
+	var vips []plan.VIP
+	for i := range s.VIPs {
+		vip := plan.VIP{Name: fmt.Sprintf("v%d", i)}
+		var places []plan.Address
+		for k := range 1 + i%perVIP {
+			a := slotAddress(i*perVIP + k)
+			vip.Prefixes = append(vip.Prefixes, a.Prefix)
+			places = append(places, a)
+		}
+		vips = append(vips, vip)
+		w.placeOf = append(w.placeOf, places)
+	}
+	for i := range s.Nodes {
+		w.nodes = append(w.nodes, newNode(w, i, vips))
+	}
+	return w
+}
+
+func newNode(w *world, id int, vips []plan.VIP) *node {
+	n := &node{w: w, id: id, name: fmt.Sprintf("n%d", id), boot: 1, dice: newDice(w.s.Seed, 2, id), stopped: -1}
+	for c := calls(1); c < allCalls; c <<= 1 {
+		n.paths[c] = newDice(w.s.Seed, 3, id, int(c))
+	}
+	n.kernel = kernel{n: n, dice: newDice(w.s.Seed, 4, id)}
+	n.clock = clock{offset: n.dice.between(10*time.Second, time.Hour), ppm: int64(n.dice.n(2001)) - 1000}
+	t := w.timers
+	if w.s.Skew && id%2 == 1 {
+		t.hold *= 2 // a roll-out has come to half of the nodes
+	}
+	n.cfg = plan.Config{
+		Group: "g", Node: n.name, Machine: "m-" + n.name, Address: n.name,
+		TTL: t.ttl, Hold: t.hold, CheckInterval: t.interval, CheckTimeout: t.timeout, Wait: t.withWait(t.hold), Mature: t.mature,
+		VIPs: vips, Failback: true, MovesPerRound: -1, Weight: 1, MaxWrites: 50,
+	}
+	if w.mutant.noLate {
+		n.cfg.Wait -= t.late * 1002 / 1000
+	}
+	return n
+}
+
+var addresses = func() (list [maxSlots]plan.Address) {
+	for i := range list {
+		list[i] = plan.Address{Link: linkName, Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 32)}
+	}
+	return list
+}()
+
+// at schedules an event of a daemon, or of the world.
+func (w *world) at(t time.Duration, p *process, do func()) {
+	w.seq++
+	w.queue.push(event{max(t, w.now), w.seq, p, do})
+}
+
+func (w *world) after(d time.Duration, p *process, do func()) { w.at(w.now+d, p, do) }
+
+// noise tells whether something small goes wrong: with the given chance in a thousand for each step of Schedule.Noise, until it has to be quiet.
+func (w *world) noise(d *dice, perMille int) bool {
+	return w.s.Noise > 0 && w.now < w.quiet && d.n(1000) < perMille*w.s.Noise
+}
+
+// step lets the next event happen. It returns false when there is none.
+func (w *world) step() bool {
+	if len(w.queue) == 0 {
+		return false
+	}
+	e := w.queue.pop()
+	w.now = e.at
+	if p := e.proc; p != nil {
+		if p.dead {
+			return true
+		}
+		if p.paused > w.now {
+			w.at(p.paused, p, e.do)
+			return true
+		}
+	}
+	w.events++
+	e.do()
+	w.judge.look()
+	return true
+}
+
+// run runs the schedule to its end.
+func (w *world) run() {
+	for i, n := range w.nodes {
+		w.at(w.dice.upTo(time.Duration(i+1)*50*time.Millisecond), nil, n.start)
+	}
+	for _, f := range w.s.Faults {
+		w.quiet = max(w.quiet, f.At+f.For)
+		w.at(f.At, nil, func() { w.strike(f) })
+	}
+	w.at(w.quiet, nil, w.calm)
+	for w.judge.verdict == "" && !w.judge.settled && w.step() {
+	}
+}
