@@ -21,7 +21,7 @@ func (c *commands) status() *cobra.Command {
 		Short: "Show the whole cluster: every node, every VIP, who holds it and why",
 		Long: "Show the whole cluster as the daemon of this host sees it, or as etcd has it when none answers: members and why each is or is not\n" +
 			"ready, every VIP with its holder, and what happened last. What needs attention is marked with !.\n\n" +
-			"Exit code 0: every VIP is held. 1: not. With --watch: 0 on ctrl-C; --json prints one document a second then, each on a line.",
+			"Exit code 0: every VIP is held, and etcd has just said so. 1: not. With --watch: 0 on ctrl-C; --json prints one document a second then, each on a line.",
 		Example: "  viplease status\n  viplease status --watch\n  viplease status --json | jq '.vips[] | select(.state != \"held\")'",
 		Args:    cobra.NoArgs,
 		RunE: doing(func(cmd *cobra.Command, _ []string) error {
@@ -43,7 +43,7 @@ func (c *commands) status() *cobra.Command {
 			} else {
 				err = c.screen(out).print(out, c.screen(out).status(snap))
 			}
-			if err == nil && !snap.AllHeld() {
+			if err == nil && !(snap.AllHeld() && snap.Etcd.Reachable) {
 				err = errSaid
 			}
 			return err

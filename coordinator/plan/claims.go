@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -52,7 +53,7 @@ func (d *decision) write(vip string, c claim, l *local) (ClaimWrite, bool) {
 // writeMine: what to write to a claim that this registration holds.
 func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 	v := d.v
-	down := !l.some && l.op == idle
+	down := !l.some && l.op == idle && (v.vipHere(vip) || v.allDown(c.Addresses))
 	switch {
 	case l.doubt:
 		return d.restamp(vip, c), true
@@ -74,7 +75,7 @@ func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 			n.To, n.Accept = "", 0
 			return ClaimWrite{VIP: vip, Kind: Cancel, Claim: n, IfMod: c.mod}, true
 		}
-	case c.WaitMS != v.cfg.Wait.Milliseconds():
+	case c.WaitMS != v.cfg.Wait.Milliseconds() || !slices.Equal(c.Addresses, texts(v.vips[vip].Prefixes)):
 		return d.restamp(vip, c), true
 	default:
 		if m, ok := d.move(vip); ok {
@@ -85,6 +86,20 @@ func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 		}
 	}
 	return ClaimWrite{}, false
+}
+
+// allDown tells whether none of the addresses, of a VIP that has left the configuration, is up here under another name or as a former one.
+func (v *View) allDown(addresses []string) bool {
+	for _, l := range v.local {
+		if l.some || l.op != idle {
+			for _, a := range l.both() {
+				if slices.Contains(addresses, a.Prefix.String()) {
+					return false
+				}
+			}
+		}
+	}
+	return true
 }
 
 // next is the claim's value for the next write: the same, with a new attempt id and the version that etcd will give it.
@@ -188,7 +203,7 @@ func (d *decision) take(vip string, c claim, l *local) (ClaimWrite, bool) {
 		return ClaimWrite{}, false
 	}
 	free, why, ok := d.free(vip, c)
-	if !ok || !d.at(max(free, v.notBefore)) {
+	if !ok || !d.at(max(free, v.notBefore)) || v.rivalName(vip, d.now.Boot) != "" {
 		return ClaimWrite{}, false
 	}
 	n := d.stamped(vip, c)

@@ -493,3 +493,31 @@ func TestForeignNameIsRefusedAndBothAreNamed(t *testing.T) {
 		t.Fatalf("trouble %q does not name both machines", s)
 	}
 }
+
+func TestAddressUnderTwoNamesIsTakenUnderNeither(t *testing.T) {
+	d := start(t, testConfig("a", "www")) // 192.0.2.100; b still calls it web, and does not hold it
+	b := d.member("b")
+	old := Layout{V: 1, VIPs: []LayoutVIP{{Name: "web", Addresses: []string{"192.0.2.100/32"}}}}
+	b[1] = d.put("states/b", State{V: 1, State: StateReady, Weight: 1, Digest: "old", Planner: Planner}, 1)
+	d.register(append(b, d.put("configs/old", old, 1))...)
+	d.wait(6*time.Second, true)
+	d.want("")
+	d.tell(d.batch(d.put("states/b", State{V: 1, State: StateReady, Weight: 1, Digest: d.v.digest, Planner: Planner, Cannot: []string{"www"}}, 2)))
+	d.wait(20*ms, true)
+	d.want("commit take www if 0")
+}
+
+func TestAddressClaimedUnderAnotherNameIsNotTaken(t *testing.T) {
+	d := start(t, testConfig("a", "www"))
+	b := d.member("b")
+	c := claimOf("b", b[0].Create, 1)
+	d.register(append(b[:1], d.put("claims/web", c, 1))...)
+	d.wait(6*time.Second, true)
+	d.want("")
+	d.rev++
+	d.tell(BatchSeen{Revision: d.rev, Deleted: []Deleted{{"members/b", d.rev}}})
+	d.wait(4600*ms, true)
+	d.want("")
+	d.wait(20*ms, true)
+	d.want("commit take www if 0")
+}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"time"
 
 	"viplease/coordinator/placement"
 )
@@ -66,6 +67,39 @@ func (v *View) placementInput(p *placed) placement.Input {
 		in.Members = append(in.Members, m)
 	}
 	return in
+}
+
+// rivalName tells whether an address of the VIP goes by another name: in a live claim, or in the configuration of a live member. While names are
+// being changed, an address is taken under neither; its holder keeps it until the files agree. A member whose configuration is not known yet counts as one
+// that differs; it is joining, and says it at once.
+func (v *View) rivalName(vip string, now time.Duration) (why string) {
+	mine := texts(v.vips[vip].Prefixes)
+	overlap := func(list []string) bool {
+		return slices.ContainsFunc(list, func(a string) bool { return slices.Contains(mine, a) })
+	}
+	for other, c := range v.etcd.claims {
+		if other != vip && c.valid() && c.Node != "" && overlap(c.Addresses) {
+			if since, gone := v.evidence.gone[c.owner()]; !gone || now < since+max(v.cfg.Wait, c.wait()) {
+				return "its address is claimed as " + other
+			}
+		}
+	}
+	for node := range v.etcd.members {
+		st, said := v.etcd.states[node]
+		l, known := v.layoutOf(st)
+		switch {
+		case said && !known:
+			return "the configuration of " + node + " is not known yet"
+		case st.Digest == v.digest:
+			continue
+		}
+		for _, o := range l.VIPs {
+			if o.Name != vip && overlap(o.Addresses) {
+				return node + " knows its address as " + o.Name
+			}
+		}
+	}
+	return ""
 }
 
 // layoutOf is the configuration that a member runs, if it is known.

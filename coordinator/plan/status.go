@@ -150,6 +150,8 @@ func (v *View) vipStatus(vip string, p *placed, now Now) VIPStatus {
 		d := decision{v: v, now: now, wake: never}
 		if at, why, ok := d.free(vip, c); ok && at > now.Boot {
 			s.State, s.Why = "waiting", fmt.Sprintf("%s; it may be taken in %.1f s", why, (at-now.Boot).Seconds())
+		} else if why := v.rivalName(vip, now.Boot); why != "" {
+			s.State, s.Why = "waiting", why+"; it is taken when the nodes' files agree"
 		} else if p.assign[vip] != "" {
 			s.Why = "to be claimed by " + p.assign[vip]
 		}
