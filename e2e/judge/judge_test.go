@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 func start(t *testing.T, cfg Config, nodes ...*node) *Judge {
@@ -242,7 +243,7 @@ func TestOverflowIsBlindIsRed(t *testing.T) {
 	}
 	j.mu.Unlock()
 	for range 2 { // for good
-		if err := j.Verdict(); !errors.Is(err, ErrBlind) || errors.Is(err, ErrTwoHolders) {
+		if err := j.Verdict(); !errors.Is(err, ErrBlind) || !errors.Is(err, unix.ENOBUFS) || errors.Is(err, ErrTwoHolders) {
 			t.Errorf("verdict %v", err)
 		}
 	}
@@ -280,7 +281,47 @@ func TestUnheardChangeIsBlind(t *testing.T) {
 	}
 }
 
-// A judge that starts amid hand-overs sees no overlap that was not there.
+// A machine that the judge cannot hear is refused.
+func TestDeafToAMachine(t *testing.T) {
+	a := newNode(t, "a")
+	j := start(t, Config{})
+	m, err := openMachine(a.Machine, 4711) // not the id that marks its messages
+	must(t, err)
+	defer m.close()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.machines[m.nsid] = m
+	defer delete(j.machines, m.nsid)
+	if _, err := j.meet(m); err == nil || !strings.Contains(err.Error(), "not heard") {
+		t.Errorf("met a machine that is not heard: %v", err)
+	}
+}
+
+// Whether ports are connected counts for what comes after, and no overlap that the kernel has already announced is forgiven.
+func TestSetConnectedComesAfterWhatIsQueued(t *testing.T) {
+	a, b := newNode(t, "a"), newNode(t, "b")
+	a.add(vip4)
+	j := start(t, Config{}, a, b)
+	for range 100 {
+		j.mu.Lock() // keeps the reader out
+		b.add(vip4)
+		j.mu.Unlock()
+		j.SetConnected("a", false)
+		b.del(vip4)
+		j.SetConnected("a", true)
+	}
+	all := j.Overlaps()
+	if len(all) != 100 {
+		t.Fatalf("%d overlaps", len(all))
+	}
+	for _, o := range all {
+		if o.Kind != Connected {
+			t.Fatal(o)
+		}
+	}
+}
+
+// A judge that starts amid hand-overs sees no overlap that was not there, and no verdict finds anything amiss.
 func TestStartAmidHandOvers(t *testing.T) {
 	a, b := newNode(t, "a"), newNode(t, "b")
 	a.add(vip4)
@@ -305,11 +346,29 @@ func TestStartAmidHandOvers(t *testing.T) {
 	})
 	defer working.Wait()
 	defer close(stop)
-	for range 200 {
+	load(t)
+	for range 500 {
 		j, err := Start(Config{Strict: true, Machines: []Machine{a.Machine, b.Machine}})
 		must(t, err)
+		must(t, j.Verdict())
 		must(t, j.Close())
 	}
+}
+
+// On a point-to-point address the machine's own end counts, not the peer's.
+func TestPeer(t *testing.T) {
+	families(t, func(t *testing.T, vip netip.Addr) {
+		a := newNode(t, "a")
+		j := start(t, Config{}, a)
+		e := entry(vip)
+		e.Peer = netlink.NewIPNet(vip.Next().AsSlice())
+		must(t, a.h.AddrAdd(lo, e))
+		must(t, j.WaitHolders(soon(t), vip, "a"))
+		must(t, j.Verdict())
+		if h := j.Holders(); len(h) != 1 {
+			t.Errorf("holders %v", h)
+		}
+	})
 }
 
 func TestOnlyTheseAddresses(t *testing.T) {

@@ -24,6 +24,7 @@ func TestLedger(t *testing.T) {
 		{"left over for too long", "+a |a +b . ~a . . -a", "a+b for 5ms healing together 3ms FAULT"},
 		{"left over, cut again", "+a |a +b ~a |a . . ~b ~a . -a", "a+b for 8ms healing together 3ms FAULT"},
 		{"cut after it began", "+a +b |a . . -a", "a+b for 4ms connected together 1ms FAULT"},
+		{"cut after it began, and healed", "+a +b |a . ~a . -a", "a+b for 5ms connected together 3ms FAULT"},
 		{"both cut, one healed", "+a |a |b +b ~b . -a", "a+b for 3ms apart together 0s"},
 		{"new after the heal", "+a |a +b -a ~a +a -a", "a+b for 1ms apart together 0s; a+b for 1ms connected together 1ms FAULT"},
 	} {
