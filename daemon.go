@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -71,12 +72,15 @@ func run(ctx context.Context, path string) error {
 		return err
 	}
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopServing()
 	served := make(chan error, 1)
 	go func() {
 		served <- control.Serve(serving, ln, operator(cfg, e, c.Snapshot, c.State), nil, log)
 	}()
-	go reloads(serving, cfg, c.Handoff, log)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer stopServing()
+	beside.Go(func() { reloads(serving, cfg, c.Handoff, log) })
+	beside.Go(func() { reportToSystemd(serving, c.Snapshot, log) })
 	log.Info("started", "node", cfg.Node, "group", cfg.Group, "vips", len(cfg.VIPs), "etcd", strings.Join(cfg.Etcd.Endpoints, ","), "version", version())
 	err = c.Run(ctx, remembered(left))
 	if errors.Is(err, coordinator.ErrHandoff) {

@@ -12,6 +12,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+
 	"viplease/config"
 )
 
@@ -82,5 +85,15 @@ func reexec() error {
 	if err != nil {
 		return err
 	}
+	_, _ = daemon.SdNotify(false, fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, monotonic().Microseconds()))
 	return fmt.Errorf("re-execute %s: %w", self, syscall.Exec(self, os.Args, os.Environ()))
+}
+
+// monotonic is the clock that systemd wants the beginning of a reload by.
+func monotonic() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
 }

@@ -40,6 +40,7 @@ type Coordinator struct {
 	pending   pendingLease
 	sick      chan error    // the first reason to stop at once
 	handoff   chan struct{} // to the next process
+	ended     chan struct{} // closed when the loop has ended
 	running   sync.WaitGroup
 }
 
@@ -54,6 +55,7 @@ func New(cfg Config, ports Ports) *Coordinator {
 		memos:   make(chan memo, 16),
 		sick:    make(chan error, 1),
 		handoff: make(chan struct{}, 1),
+		ended:   make(chan struct{}),
 	}
 }
 
@@ -77,6 +79,7 @@ func (c *Coordinator) Run(ctx context.Context, memory plan.Remembered) (err erro
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic in the loop: %v\n%s", r, debug.Stack())
 		}
+		close(c.ended)
 		c.authority.Store(0)
 		stop()
 		<-lane // nothing else is waited for before the addresses are down

@@ -31,6 +31,7 @@ type EtcdStatus struct {
 
 // SelfStatus is what only the node itself knows.
 type SelfStatus struct {
+	Answers    bool   `json:"answers"` // the coordinator's loop turns
 	Registered bool   `json:"registered"`
 	Trouble    string `json:"trouble,omitempty"` // what keeps this node from its work, in words; "" when nothing does
 }

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,6 +34,8 @@ func (c *Coordinator) ask(ctx context.Context, f func(*plan.View, plan.Now)) err
 	case c.asks <- func(v *plan.View, now plan.Now) { f(v, now); close(done) }:
 		<-done
 		return nil
+	case <-c.ended:
+		return errors.New("the coordinator has stopped")
 	case <-ctx.Done():
 		return fmt.Errorf("the coordinator does not answer: %w", ctx.Err())
 	}
@@ -66,7 +69,7 @@ func fill(s *Snapshot, v *plan.View, now plan.Now) {
 	case !st.Checked && st.Revision == 0:
 		s.Etcd.Trouble = "no answer from etcd yet"
 	}
-	s.Self = SelfStatus{Registered: st.Registered, Trouble: st.Trouble}
+	s.Self = SelfStatus{Answers: true, Registered: st.Registered, Trouble: st.Trouble}
 	if st.Frozen != nil {
 		s.Frozen = "since " + st.Frozen.At.Format(time.RFC3339)
 	}
