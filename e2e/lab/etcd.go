@@ -29,6 +29,7 @@ type Cluster struct {
 // Server is one etcd server on a host of its own.
 type Server struct {
 	*Host
+	Args    []string // more arguments of etcd, from the next start on
 	cluster *Cluster
 	process *process
 }
@@ -125,13 +126,14 @@ func (s *Server) launch() (err error) {
 	for _, p := range s.cluster.Servers {
 		peers = append(peers, p.Name+"="+p.peerURL())
 	}
-	s.process, err = s.start(exec.Command(filepath.Join(etcdFolder(), "etcd"),
+	args := append([]string{
 		"--name", s.Name,
 		"--data-dir", dataDir,
 		"--listen-client-urls", s.Endpoint(), "--advertise-client-urls", s.Endpoint(),
 		"--listen-peer-urls", s.peerURL(), "--initial-advertise-peer-urls", s.peerURL(),
 		"--initial-cluster", strings.Join(peers, ","), "--initial-cluster-token", filepath.Base(s.lab.dir),
-		"--log-level", "error"))
+		"--log-level", "error"}, s.Args...)
+	s.process, err = s.start(exec.Command(filepath.Join(etcdFolder(), "etcd"), args...))
 	return err
 }
 

@@ -100,7 +100,9 @@ func TestNothingIsLeftBehind(t *testing.T) {
 				}
 				cmd.Process.Signal(c.signal)
 			}
+			late := time.AfterFunc(patience, func() { cmd.Process.Kill() })
 			cmd.Wait()
+			late.Stop()
 			if got := cmd.ProcessState.ExitCode(); got != c.status {
 				t.Errorf("exit status %d, want %d", got, c.status)
 			}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 	"unsafe"
 
 	"github.com/vishvananda/netlink"
@@ -43,16 +42,6 @@ func send(t *testing.T, from *Host, to netip.Addr, port uint16) {
 		return err
 	}); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// count is how many datagrams came until none did for a fifth of a second.
-func count(conn net.PacketConn) int {
-	for n := 0; ; n++ {
-		conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
-		if _, _, err := conn.ReadFrom(make([]byte, 10)); err != nil {
-			return n
-		}
 	}
 }
 
@@ -128,6 +117,14 @@ func TestDaemon(t *testing.T) {
 		t.Error("it still runs")
 	}
 	startScript(t, n)
+	if err := await(patience, func() error {
+		if now := n.pids(); len(now) != 2 {
+			return fmt.Errorf("processes %v, want the daemon and its child", now)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
 	n.Kill()
 	if err := await(patience, func() error {
 		if left := n.pids(); len(left) > 0 {
