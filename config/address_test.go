@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 )
 
@@ -25,6 +26,22 @@ func TestParseTarget(t *testing.T) {
 		if r, _, err := parseTarget(s); err == nil {
 			t.Errorf("%q is %s", s, r)
 		}
+	}
+}
+
+// TestNotify: the values of a section that Parse refuses as yet.
+func TestNotify(t *testing.T) {
+	r, err := read("f.toml", []byte("[[announce.notify]]\ntarget = \"192.0.2.1/32 dev net1\"\n[[announce.notify]]\ntarget = \"2001:db8::1\"\nthrottle = 2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := readAll(r, host).Announce.Notify
+	want := []Notify{
+		{Target: Range{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.1")}, Dev: "net1", Throttle: 8},
+		{Target: Range{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::1")}, Throttle: 2},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %+v", got)
 	}
 }
 
