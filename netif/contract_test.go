@@ -80,6 +80,7 @@ func testRaiser(t *testing.T, open func(*testing.T) raiserBed) {
 	}{
 		{"raise, refresh, delete", raiseRefreshDelete},
 		{"lapse", lapse},
+		{"foreign after a lapse", foreignAfterLapse},
 		{"a group is all or nothing", allOrNothing},
 		{"foreign addresses stay", foreignStays},
 		{"the prefix length counts", prefixCounts},
@@ -129,6 +130,18 @@ func lapse(t *testing.T, bed raiserBed, a, b, _ Address) {
 	bed.want(t, true, a)
 }
 
+// What was ours is not for ever: since it lapsed, somebody else may have put it there.
+func foreignAfterLapse(t *testing.T, bed raiserBed, a, _, _ Address) {
+	wantErrors(t, bed.Raise(groups(a), time.Second, time.Hour), nil)
+	bed.awaitLapse(t, a)
+	bed.setClock(func() time.Duration { return time.Second })
+	bed.addForeign(a)
+	wantErrors(t, bed.Raise(groups(a), time.Minute, time.Hour), ErrForeign)
+	if p := bed.present(t, a); p == nil || p.Ours || p.Valid >= 0 {
+		t.Errorf("the foreign address has become %+v", p)
+	}
+}
+
 func allOrNothing(t *testing.T, bed raiserBed, a, b, _ Address) {
 	elsewhere := Address{"nosuchlink", b.Prefix}
 	wantErrors(t, bed.Raise([][]Address{{a, elsewhere}, {b}, {}}, time.Minute, time.Hour), ErrNoLink, nil, nil)
@@ -151,6 +164,10 @@ func foreignStays(t *testing.T, bed raiserBed, a, b, _ Address) {
 	}
 	wantErrors(t, bed.Delete([]Address{b}), nil) // but a caller may name it
 	bed.want(t, false, b)
+	wantErrors(t, bed.Raise(groups(b), time.Minute, time.Hour), nil)
+	wantErrors(t, bed.Delete([]Address{b}), nil)
+	bed.addForeign(b) // it is ours no more
+	wantErrors(t, bed.Raise(groups(b), time.Minute, time.Hour), ErrForeign)
 }
 
 func prefixCounts(t *testing.T, bed raiserBed, a, _, wide Address) {

@@ -258,6 +258,23 @@ func TestIPv6Disabled(t *testing.T) {
 	b.wantOnly(k, b.v4(1, 32))
 }
 
+// A link whose frames are too short for IPv6 (RFC 8200: 1,280 bytes) has none, and drops the addresses that it had.
+func TestNoIPv6OnLink(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	k := b.open(nil)
+	a := b.v6(1, 128)
+	b.noErrors(k.Raise(groups(a), 30*time.Second, soon()))
+	b.must(netlink.LinkSetMTU(b.find(b.link), 1000))
+	b.wantOnly(k)
+	if errs := k.Raise(groups(a), 30*time.Second, soon()); errs[0] == nil || errors.Is(errs[0], ErrLeft) {
+		t.Errorf("raised on a link without IPv6: %v", errs[0])
+	} else {
+		t.Log(errs[0])
+	}
+	wantErrors(t, k.Delete([]Address{a}), nil)
+}
+
 func TestWrongArguments(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)

@@ -44,6 +44,10 @@ func openLane() (*lane, error) {
 		return nil, err
 	}
 	l.messages = max(1, size/ackBytes)
+	// Where the library waits for an answer. It should not have to: see receive.
+	second := unix.Timeval{Sec: 1}
+	_ = socket.SetReceiveTimeout(&second)
+	_ = socket.SetSendTimeout(&second)
 	// The kernel's own words, such as "IPv6 is disabled on this device". Kernels before 4.12 have none.
 	_ = socket.SetExtAck(true)
 	return l, nil

@@ -50,51 +50,133 @@ func TestLateGroupAcrossSends(t *testing.T) {
 	b.wantOnly(reader, b.v4(1, 32))
 }
 
-// The kernel drops answers that the receive buffer cannot take. Nothing may be reported up that is not, nor gone that is not.
+// deafen shrinks the receive buffer of a lane, so that the kernel drops most answers to a chunk.
+func (b bed) deafen(k *Kernel) {
+	b.Helper()
+	b.must(unix.SetsockoptInt(k.lane.socket.GetFd(), unix.SOL_SOCKET, unix.SO_RCVBUF, 1))
+	k.lane.messages = 1000
+}
+
+// Nothing may be reported up that is not, nor gone that is not.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	k := b.open(nil)
-	b.must(unix.SetsockoptInt(k.lane.socket.GetFd(), unix.SOL_SOCKET, unix.SO_RCVBUF, 1))
-	k.lane.messages = 1000
-	reader := b.open(nil)
-	b.addForeign(b.v4(50, 32))
-	var g [][]Address
-	for i := range 100 {
-		g = append(g, []Address{b.v4(i, 32)})
-	}
-	lost := 0
-	up := b.addresses
-	for i, err := range k.Raise(g, time.Minute, soon()) {
-		_, there := up(reader)[g[i][0]]
+	reader, k := b.open(nil), b.open(nil)
+	b.deafen(k)
+	all := b.many("v4", 100)
+	foreign := all[50]
+	b.addForeign(foreign)
+	errs := k.Raise(groups(all...), time.Minute, soon())
+	has := b.addresses(reader)
+	lost, confirmed := 0, 0
+	for i, err := range errs {
+		_, up := has[all[i]]
 		switch {
-		case err == nil && !there:
-			t.Errorf("%s is not up, says no error", g[i][0])
-		case i == 50:
-			if err == nil || !there {
-				t.Errorf("foreign address: there: %t, error: %v", there, err)
+		case all[i] == foreign:
+			if err == nil || !up {
+				t.Errorf("the foreign address is up: %t, error: %v", up, err)
 			}
-		case err != nil && there && !errors.Is(err, ErrLeft):
-			t.Errorf("%s is up after the error: %v", g[i][0], err)
+		case err == nil && !up:
+			t.Errorf("%s is not up, and there is no error", all[i])
+		case err != nil && up && !errors.Is(err, ErrLeft):
+			t.Errorf("%s is up, in spite of the error: %v", all[i], err)
 		}
 		if errors.Is(err, errUnanswered) {
 			lost++
+		}
+		if err == nil {
+			confirmed++
 		}
 	}
 	if lost == 0 {
 		t.Error("no answer was lost, so nothing was tested")
 	}
-	var all []Address
-	for i := range 100 {
-		all = append(all, g[i][0])
+	if confirmed == 0 {
+		t.Error("the answers that were not lost have been ignored")
 	}
-	for i, err := range k.Delete(all) {
-		if _, there := up(reader)[all[i]]; there && err == nil {
-			t.Errorf("%s is there, and was reported gone", all[i])
+	errs = k.Delete(all)
+	has = b.addresses(reader)
+	for i, err := range errs {
+		if _, up := has[all[i]]; up && err == nil {
+			t.Errorf("%s is up, and was reported gone", all[i])
 		}
 	}
-	// With a buffer that fits the chunks again, everything heals.
-	k.lane.messages = 1
+	k.lane.messages = 1 // what fits is answered, and everything heals
 	b.noErrors(k.Delete(all))
 	b.wantOnly(reader)
+}
+
+// An addition that was not answered and came too late must not stay, for all that is known of it.
+func TestLostAnswersOvertaken(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	reader := b.open(nil)
+	k := b.open(func() time.Duration {
+		if len(b.addresses(reader)) > 0 {
+			return time.Hour
+		}
+		return 0
+	})
+	b.deafen(k)
+	all := b.many("v4", 100)
+	errs := k.Raise(groups(all...), time.Minute, time.Hour)
+	has := b.addresses(reader)
+	for i, err := range errs {
+		if !errors.Is(err, ErrLate) {
+			t.Errorf("%s: %v, want too late", all[i], err)
+		}
+		if _, up := has[all[i]]; up && !errors.Is(err, ErrLeft) {
+			t.Errorf("%s is up, in spite of the error: %v", all[i], err)
+		}
+	}
+}
+
+// An answer to an earlier request that was not waited for is nobody's.
+func TestStaleAnswer(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	k := b.open(nil)
+	link, err := k.resolve(b.link)
+	b.must(err)
+	absent := request{kind: unix.RTM_DELADDR, key: key{link.index, b.v4(9, 32).Prefix}}
+	kernel := &unix.SockaddrNetlink{Family: unix.AF_NETLINK}
+	b.must(unix.Sendto(k.lane.socket.GetFd(), absent.serialize(k.lane.handle.Seq-1), 0, kernel))
+	add := request{unix.RTM_NEWADDR, unix.NLM_F_CREATE, key{link.index, b.v4(1, 32).Prefix}, 60}
+	answers := k.lane.exchange([]request{add, absent}, always)
+	if answers[0].err != nil || !errors.Is(answers[1].err, unix.EADDRNOTAVAIL) {
+		t.Errorf("answers %v", answers)
+	}
+}
+
+func TestChunks(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	k := b.open(nil)
+	k.lane.messages = 1 << 20
+	var requests []request
+	for _, a := range b.many("v6", 1000) {
+		requests = append(requests, request{unix.RTM_NEWADDR, unix.NLM_F_CREATE, key{1, a.Prefix}, 60})
+	}
+	chunk, n := k.lane.chunk(requests)
+	if size := len(requests[0].serialize(1)); len(chunk) != n*size || len(chunk) > chunkBytes || len(chunk) <= chunkBytes-size {
+		t.Errorf("%d messages of %d bytes in a chunk of %d bytes", n, size, len(chunk))
+	}
+	k.lane.messages = 3
+	if _, n := k.lane.chunk(requests); n != 3 {
+		t.Errorf("%d messages, want 3", n)
+	}
+}
+
+// The record of raised addresses does not grow with time.
+func TestRecordsAreForgotten(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	now := time.Duration(0)
+	k := b.open(func() time.Duration { return now })
+	b.noErrors(k.Raise(groups(b.v4(1, 32), b.v4(2, 32)), 30*time.Second, time.Hour))
+	now = time.Minute
+	b.noErrors(k.Raise(groups(b.v4(3, 32)), 30*time.Second, time.Hour))
+	if len(k.raised) != 1 {
+		t.Errorf("it remembers %v", k.raised)
+	}
 }
