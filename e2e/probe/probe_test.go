@@ -288,6 +288,56 @@ func TestQueuedAtTheNeighbour(t *testing.T) {
 	t.Logf("%v to %v, reported %v; %+v", least, most, all[0], s)
 }
 
+// An ICMP error that comes back for one probe is no answer, and does not keep the kernel from sending the next.
+func TestProhibited(t *testing.T) {
+	for _, vip := range []netip.Addr{vip4, vip6} {
+		t.Run(vip.String(), func(t *testing.T) {
+			w := newWire(t)
+			must(t, inside(w.server.ns, func() error {
+				return errors.Join(
+					os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0),
+					os.WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", []byte("1"), 0))
+			}))
+			w.add(vip)
+			p := w.start(Config{Targets: []netip.Addr{vip}})
+			must(t, p.WaitAll(soon(t)))
+			prohibit := &netlink.Route{Dst: host(t, vip).IPNet, Type: unix.RTN_PROHIBIT}
+			mark := p.Mark()
+			must(t, w.server.h.RouteAdd(prohibit))
+			w.del(vip)
+			must(t, p.wait(soon(t), func() bool { return p.Lost(mark) > 100 }))
+			must(t, w.server.h.RouteDel(prohibit))
+			w.add(vip)
+			must(t, p.WaitAll(soon(t)))
+			must(t, p.Settle(soon(t)))
+			if o := p.Outages(mark); len(o) != 1 {
+				t.Errorf("outages %v", o)
+			}
+			if s := p.Stats(); s.Refused > 0 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// Two probes of one address do not take each other's answers for their own.
+func TestTwoProbes(t *testing.T) {
+	w := newWire(t)
+	w.add(vip4)
+	w.add(vip6)
+	cfg := Config{Targets: []netip.Addr{vip4, vip6}}
+	a, b := w.start(cfg), w.start(cfg)
+	for _, p := range []*Probe{a, b, a, b} {
+		must(t, p.WaitAll(soon(t)))
+	}
+	for _, p := range []*Probe{a, b} {
+		must(t, p.Settle(soon(t)))
+		if s := p.Stats(); s.Stray > 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
 func TestOwnQueueOverflows(t *testing.T) {
 	w := newWire(t)
 	w.add(vip4)

@@ -103,7 +103,7 @@ func (s *socket) enlarge(buffer int) error {
 	return nil
 }
 
-// send sends the probe of this number. An error of an earlier packet, which the kernel reports here in place of sending, is passed over once.
+// send sends the probe of this number. What ICMP errors came for earlier ones does not keep it back: a raw socket tells those when it is read.
 func (s *socket) send(number uint64) error {
 	if !s.connected { // there may have been no route before
 		if err := unix.Connect(s.fd, s.to); err != nil {
@@ -118,9 +118,6 @@ func (s *socket) send(number uint64) error {
 		binary.BigEndian.PutUint16(s.out[2:], checksum(s.out[:]))
 	}
 	_, err := unix.Write(s.fd, s.out[:])
-	if err != nil {
-		_, err = unix.Write(s.fd, s.out[:])
-	}
 	return err
 }
 
@@ -148,8 +145,8 @@ func (s *socket) parse(packet []byte) (number uint64, ok bool) {
 	if len(packet) != probeLen || packet[0] != reply || packet[1] != 0 {
 		return 0, false
 	}
-	if [2]byte(packet[4:6]) != [2]byte(s.out[4:6]) || [8]byte(packet[headerLen:]) != [8]byte(s.out[headerLen:]) {
-		return 0, false
+	if [8]byte(packet[headerLen:]) != [8]byte(s.out[headerLen:]) {
+		return 0, false // another's: the nonce differs
 	}
 	return binary.BigEndian.Uint64(packet[headerLen+8:]), true
 }

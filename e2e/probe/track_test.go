@@ -29,6 +29,7 @@ func TestTrack(t *testing.T) {
 		{"a void probe ends no outage", "..xvx..", "2ms+3.1ms (2)"},
 		{"a stall in the middle of sending", "..xv______..", "2ms+1.1ms and stalled 7ms (1)"},
 		{"queued probes end it no earlier than they are answered", "..xxxxqqqq..", "2ms+8.1ms (4)"},
+		{"a slow answer does not delay the end", "..xl....", "2ms+2.1ms (1)"},
 		{"queued without a loss is none", "..qqqq..", ""},
 		{"never answered", "xxx", "0s+2ms (3) still"},
 		{"from the start", "xxx..", "0s+3.1ms (3)"},
@@ -49,10 +50,12 @@ func play(script string) string {
 		at     time.Duration
 	}
 	var due []answer
-	now := time.Duration(0)
-	const flush = 30 // milliseconds after the last probe
+	const (
+		base  = time.Second
+		flush = 30 // milliseconds after the last probe
+	)
 	for i := range len(script) + flush {
-		now = time.Duration(i) * ms
+		now := base + time.Duration(i)*ms
 		if i < len(script) && script[i] != '_' {
 			n := k.send(now)
 			if i > 0 && script[i-1] != '_' {
@@ -69,7 +72,7 @@ func play(script string) string {
 			case 'o':
 				due = append(due, answer{n, now + 11*ms})
 			case 'q':
-				due = append(due, answer{n, time.Duration(i+strings.IndexByte(script[i:], '.'))*ms + ms/10})
+				due = append(due, answer{n, base + time.Duration(i+strings.IndexByte(script[i:], '.'))*ms + ms/10})
 			}
 		}
 		known := now + ms/2
@@ -86,7 +89,7 @@ func play(script string) string {
 	}
 	var all []string
 	for _, o := range k.outages {
-		s := fmt.Sprintf("%v+%v", o.Start, o.Duration)
+		s := fmt.Sprintf("%v+%v", o.Start-base, o.Duration)
 		if o.Stalled > 0 {
 			s += fmt.Sprintf(" and stalled %v", o.Stalled)
 		}
