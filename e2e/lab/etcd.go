@@ -87,7 +87,14 @@ func (c *Cluster) ready() error {
 		}
 		err := await(patience, func() error {
 			return c.at(s, func(ctx context.Context, client *clientv3.Client) error {
-				_, err := client.Get(ctx, "ready")
+				status, err := client.Status(ctx, s.Endpoint())
+				if err != nil {
+					return err
+				}
+				if status.Leader == 0 {
+					return errNoLeader // a read that came now would be tried again only after 500 ms (readIndexRetryTime)
+				}
+				_, err = client.Get(ctx, "ready")
 				return err
 			})
 		})
@@ -97,6 +104,8 @@ func (c *Cluster) ready() error {
 	}
 	return nil
 }
+
+var errNoLeader = errors.New("etcd has no leader")
 
 // at runs fn with a client of that server alone, for at most a second.
 func (c *Cluster) at(s *Server, fn func(context.Context, *clientv3.Client) error) error {

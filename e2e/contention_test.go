@@ -1,0 +1,400 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"viplease/e2e/cluster"
+	"viplease/e2e/lab"
+)
+
+// What happens when somebody else writes the cluster's keys: by hand, with etcdctl. Everything here is put right by the nodes themselves, without a
+// packet lost, unless a test says otherwise.
+
+// keys is what all keys of the cluster begin with.
+const keys = "/viplease/www/"
+
+// patience is how long anything may take that is no matter of the protocol.
+const patience = 15 * time.Second
+
+// byHand makes one request to etcd, as an operator with etcdctl does.
+func byHand(t *testing.T, c *cluster.Cluster, request func(context.Context, *clientv3.Client) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := request(ctx, c.Etcd.Client()); err != nil {
+		t.Fatalf("a request to etcd by hand: %v", err)
+	}
+}
+
+func put(t *testing.T, c *cluster.Cluster, key, value string) {
+	t.Helper()
+	byHand(t, c, func(ctx context.Context, e *clientv3.Client) error {
+		_, err := e.Put(ctx, key, value)
+		return err
+	})
+}
+
+func del(t *testing.T, c *cluster.Cluster, key string, options ...clientv3.OpOption) {
+	t.Helper()
+	byHand(t, c, func(ctx context.Context, e *clientv3.Client) error {
+		answer, err := e.Delete(ctx, key, options...)
+		if err == nil && answer.Deleted == 0 {
+			err = fmt.Errorf("delete %s: there is no such key", key)
+		}
+		return err
+	})
+}
+
+// stands is what a key holds; it must be there.
+func stands(t *testing.T, c *cluster.Cluster, key string) lab.Entry {
+	t.Helper()
+	for _, e := range c.Etcd.Get(key) {
+		if e.Key == key {
+			return e
+		}
+	}
+	t.Fatalf("%s is not there", key)
+	return lab.Entry{}
+}
+
+// claim is a claim as it stands, as far as these tests read it. A value that is not one has no node.
+type claim struct {
+	*mvccpb.KeyValue `json:"-"`
+
+	Node      string `json:"node"`
+	MemberRev int64  `json:"member_rev"`
+	Writes    int64  `json:"writes"` // the protocol's own writes have etcd's version of the key here
+}
+
+// claims are those that stand, by VIP.
+func claims(t *testing.T, c *cluster.Cluster) map[string]claim {
+	t.Helper()
+	out := map[string]claim{}
+	byHand(t, c, func(ctx context.Context, e *clientv3.Client) error {
+		answer, err := e.Get(ctx, keys+"claims/", clientv3.WithPrefix())
+		if err != nil {
+			return err
+		}
+		for _, kv := range answer.Kvs {
+			k := claim{KeyValue: kv}
+			if json.Unmarshal(kv.Value, &k) != nil {
+				k = claim{KeyValue: kv}
+			}
+			out[strings.TrimPrefix(string(kv.Key), keys+"claims/")] = k
+		}
+		return nil
+	})
+	return out
+}
+
+// holder is the node that has the VIP up.
+func holder(t *testing.T, c *cluster.Cluster, vip netip.Addr) *lab.Node {
+	t.Helper()
+	on := c.Judge.Holders()[vip]
+	if len(on) != 1 {
+		t.Fatalf("%s is up on %v", vip, on)
+	}
+	return c.Node(on[0])
+}
+
+// anew waits until the node has another registration than the one that stood, and all that it holds is stamped with that.
+func anew(t *testing.T, c *cluster.Cluster, n *lab.Node, was lab.Entry) {
+	t.Helper()
+	began := time.Now()
+	await(t, n.Name+" registers anew", patience, func() bool {
+		now := c.Etcd.Get(was.Key)
+		if len(now) != 1 || now[0].CreateRevision == was.CreateRevision {
+			return false
+		}
+		for _, k := range claims(t, c) {
+			if k.Node == n.Name && k.MemberRev != now[0].CreateRevision {
+				return false
+			}
+		}
+		return true
+	})
+	t.Logf("%s had registered and stamped its claims anew after %v", n.Name, time.Since(began).Round(10*time.Millisecond))
+}
+
+// TestRegistrationEndedByHand: a lease that is gone for no good reason moves nothing, however it went.
+func TestRegistrationEndedByHand(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	ways := []struct {
+		what string
+		end  func(member lab.Entry)
+	}{
+		{"lease revoked by hand", func(member lab.Entry) {
+			byHand(t, c, func(ctx context.Context, e *clientv3.Client) error {
+				_, err := e.Revoke(ctx, clientv3.LeaseID(member.Lease))
+				return err
+			})
+		}},
+		{"member key deleted by hand", func(member lab.Entry) { del(t, c, member.Key) }},
+		{"member and state deleted by hand", func(member lab.Entry) {
+			byHand(t, c, func(ctx context.Context, e *clientv3.Client) error {
+				_, err := e.Txn(ctx).Then(clientv3.OpDelete(member.Key), clientv3.OpDelete(strings.Replace(member.Key, "members", "states", 1))).Commit()
+				return err
+			})
+		}},
+	}
+	for i := range rounds(3, 21) {
+		n, way := c.Nodes[i%len(c.Nodes)], ways[i%len(ways)]
+		lapses := strings.Count(n.Logs(), "msg=lapsed")
+		quiet(t, c, way.what, func() {
+			was := stands(t, c, keys+"members/"+n.Name)
+			way.end(was)
+			anew(t, c, n, was)
+		})
+		if strings.Count(n.Logs(), "msg=lapsed") == lapses {
+			t.Errorf("%s: %s does not say that it lost its registration:\n%s", way.what, n.Name, n.Logs())
+		}
+	}
+}
+
+// TestEverythingDeletedByHand: the keys of the whole group go at once.
+func TestEverythingDeletedByHand(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	for range rounds(1, 20) {
+		quiet(t, c, "all keys deleted by hand", func() {
+			up := c.Judge.Holders()
+			var were []lab.Entry
+			for _, n := range c.Nodes {
+				were = append(were, stands(t, c, keys+"members/"+n.Name))
+			}
+			del(t, c, keys, clientv3.WithPrefix())
+			for i, n := range c.Nodes {
+				anew(t, c, n, were[i])
+			}
+			healed(t, c, up)
+		})
+	}
+}
+
+// healed waits until every claim is as a node wrote it and names the one that had the VIP up before.
+func healed(t *testing.T, c *cluster.Cluster, up map[netip.Addr][]string) {
+	t.Helper()
+	began := time.Now()
+	await(t, "the claims are put right", patience, func() bool {
+		now, wrong := claims(t, c), ""
+		for _, v := range c.VIPs {
+			if k, ok := now[v.String()]; !ok || len(up[v]) != 1 || k.Node != up[v][0] || k.Writes != k.Version {
+				wrong = fmt.Sprintf("%v was up on %v, its claim says %+v", v, up[v], k)
+			}
+		}
+		return wrong == ""
+	})
+	t.Logf("the claims were right again after %v", time.Since(began).Round(time.Millisecond))
+}
+
+// TestClaimDeletedByHand: a missing claim is no release. Its holder writes it again and does not let go meanwhile.
+func TestClaimDeletedByHand(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	for i := range rounds(2, 20) {
+		vip := c.VIPs[i%len(c.VIPs)]
+		n := holder(t, c, vip)
+		said := strings.Count(n.Logs(), "claim lost")
+		quiet(t, c, "a claim deleted by hand", func() {
+			up, was := c.Judge.Holders(), stands(t, c, keys+"claims/"+vip.String())
+			del(t, c, was.Key)
+			healed(t, c, up)
+			if now := stands(t, c, was.Key); now.CreateRevision == was.CreateRevision {
+				t.Errorf("%s was not gone", was.Key)
+			}
+		})
+		if strings.Count(n.Logs(), "claim lost") == said {
+			t.Errorf("%s does not say that the claim of %s was lost:\n%s", n.Name, vip, n.Logs())
+		}
+	}
+}
+
+// TestClaimDeletedWhileItsHolderIsAway: nobody is there to write it again, so the others wait W from seeing it missing.
+func TestClaimDeletedWhileItsHolderIsAway(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	for range rounds(1, 20) {
+		n, began := c.Nodes[2], time.Now()
+		n.Mgmt.Cut()
+		for vip, k := range claims(t, c) {
+			if k.Node == n.Name {
+				del(t, c, keys+"claims/"+vip)
+			}
+		}
+		c.Within(cluster.Hold+200*time.Millisecond, "addresses of "+n.Name+" gone", c.None(n))
+		c.Within(cluster.Wait+2*time.Second, "takeover", c.Even(others(c, n)...))
+		t.Logf("claims of a node that was away deleted: taken over after %v", time.Since(began).Round(10*time.Millisecond))
+		n.Mgmt.Heal()
+		c.Within(patience, "return", c.Even(c.Nodes...))
+		c.Answering(2 * time.Second)
+	}
+}
+
+// TestClaimOverwrittenByHand: a value that the protocol did not write says nothing, whatever it looks like.
+func TestClaimOverwrittenByHand(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	values := []struct {
+		what string
+		of   func(was claim) string
+	}{
+		{"garbage", func(claim) string { return "garbage\x00\xff" }},
+		{"its own value, released", func(was claim) string { return edited(was, "node", "") }},
+		{"its own value again", func(was claim) string { return string(was.Value) }},
+		{"nothing", func(claim) string { return "" }},
+		{"its own value with another node", func(was claim) string {
+			for _, n := range c.Nodes {
+				if n.Name != was.Node {
+					return edited(was, "node", n.Name)
+				}
+			}
+			return ""
+		}},
+		{"a format of the future", func(was claim) string { return edited(was, "v", 99) }},
+		{"a megabyte", func(claim) string { return `{"v":1,"node":"` + strings.Repeat("x", 1<<20) + `"}` }},
+	}
+	for i := range rounds(len(values), 3*len(values)) {
+		vip, value := c.VIPs[i%len(c.VIPs)], values[i%len(values)]
+		quiet(t, c, "a claim overwritten by hand with "+value.what, func() {
+			up, was := c.Judge.Holders(), claims(t, c)[vip.String()]
+			put(t, c, string(was.Key), value.of(was))
+			healed(t, c, up)
+			if now := claims(t, c)[vip.String()]; now.Version != was.Version+2 {
+				t.Errorf("the claim of %s had been written %d times, was overwritten, and was then written %d times", vip, was.Version, now.Version)
+			}
+		})
+	}
+}
+
+// edited is the claim's value with one field changed.
+func edited(c claim, field string, to any) string {
+	all := map[string]any{}
+	if err := json.Unmarshal(c.Value, &all); err != nil {
+		panic(err) // the nodes wrote it
+	}
+	all[field] = to
+	out, err := json.Marshal(all)
+	if err != nil {
+		panic(err) // it was JSON a moment ago
+	}
+	return string(out)
+}
+
+// TestClaimCopiedByHand: the value of another VIP's claim, which the protocol did write, and which happens to carry the number of writes that this key
+// comes to. It must not hand the VIP to the node that it names.
+func TestClaimCopiedByHand(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	for range rounds(1, 20) {
+		to, from := fitting(t, c)
+		t.Logf("the claim of %s (%s, %d writes) is copied to %s (%s, %d writes)", from.Key, from.Node, from.Writes, to.Key, to.Node, to.Writes)
+		key := string(to.Key)
+		put(t, c, key, string(from.Value))
+		await(t, "the claim is written again", patience, func() bool { return stands(t, c, key).Value != string(from.Value) })
+		c.Within(cluster.Wait+patience, "rest", c.Even(c.Nodes...))
+		c.Answering(2 * time.Second)
+		if err := c.Judge.Verdict(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// fitting finds two claims of different nodes such that the value of the second, put to the key of the first, carries the right number of writes. Where
+// there are none it makes some: revoking a lease makes a node write its claims once more.
+func fitting(t *testing.T, c *cluster.Cluster) (to, from claim) {
+	t.Helper()
+	for range 20 {
+		now := claims(t, c)
+		for _, to := range now {
+			for _, from := range now {
+				if to.Node != from.Node && from.Writes == to.Writes+1 {
+					return to, from
+				}
+			}
+		}
+		member := stands(t, c, keys+"members/"+c.Nodes[0].Name)
+		byHand(t, c, func(ctx context.Context, e *clientv3.Client) error {
+			_, err := e.Revoke(ctx, clientv3.LeaseID(member.Lease))
+			return err
+		})
+		anew(t, c, c.Nodes[0], member)
+	}
+	t.Fatalf("no two claims fit: %v", claims(t, c))
+	return to, from
+}
+
+// TestStateByHand: what a node says of itself is written again, and meanwhile nobody takes it for unfit.
+func TestStateByHand(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	for i := range rounds(1, 20) {
+		key := keys + "states/" + c.Nodes[i%len(c.Nodes)].Name
+		quiet(t, c, key+" deleted by hand", func() { rewritten(t, c, key, func() { del(t, c, key) }) })
+		quiet(t, c, key+" overwritten by hand", func() { rewritten(t, c, key, func() { put(t, c, key, "garbage") }) })
+	}
+}
+
+// rewritten breaks a key and waits until it holds what it held before, but for the time.
+func rewritten(t *testing.T, c *cluster.Cluster, key string, broken func()) {
+	t.Helper()
+	meaning := func(value string) string {
+		var all map[string]any
+		if json.Unmarshal([]byte(value), &all) != nil {
+			return "not JSON"
+		}
+		delete(all, "since")
+		return fmt.Sprint(all)
+	}
+	was := stands(t, c, key)
+	broken()
+	await(t, key+" is written again", patience, func() bool {
+		now := c.Etcd.Get(key)
+		return len(now) == 1 && now[0].ModRevision > was.ModRevision+1 && meaning(now[0].Value) == meaning(was.Value)
+	})
+}
+
+// TestConfigurationByHand: the record of a configuration that is in use is written again.
+func TestConfigurationByHand(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	for range rounds(1, 20) {
+		key := c.Etcd.Get(keys + "configs/")[0].Key
+		quiet(t, c, key+" deleted by hand", func() { rewritten(t, c, key, func() { del(t, c, key) }) })
+		quiet(t, c, key+" overwritten by hand", func() {
+			was := stands(t, c, key)
+			put(t, c, key, "garbage")
+			put(t, c, key, was.Value) // it is written once, so nobody but the operator can put it right
+		})
+	}
+}
+
+// TestKeysThatNobodyKnows are left alone, and do no harm.
+func TestKeysThatNobodyKnows(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	for range rounds(1, 20) {
+		strange := []string{"members/", "members/no/node", "claims/no/vip", "claims/nobody-has-this", "claims/", "states/nobody", "configs/nobody", "else"}
+		quiet(t, c, "keys that nobody knows", func() {
+			for _, key := range strange {
+				put(t, c, keys+key, `{"v":1}`)
+			}
+		})
+		s, err := c.Status(c.Nodes[1])
+		if err != nil || !s.Etcd.Reachable || len(s.VIPs) != len(c.VIPs) {
+			t.Errorf("status among keys that nobody knows: %+v, %v", s, err)
+		}
+		for _, key := range strange {
+			del(t, c, keys+key)
+		}
+	}
+}
