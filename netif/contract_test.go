@@ -52,7 +52,16 @@ func (b raiserBed) want(t *testing.T, up bool, addrs ...Address) {
 	}
 }
 
-// want is what an error must be; nil: none.
+// groups makes each address a group of its own.
+func groups(addrs ...Address) [][]Address {
+	var g [][]Address
+	for _, a := range addrs {
+		g = append(g, []Address{a})
+	}
+	return g
+}
+
+// wantErrors compares errors one by one; nil wants none.
 func wantErrors(t *testing.T, errs []error, want ...error) {
 	t.Helper()
 	if len(errs) != len(want) {

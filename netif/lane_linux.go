@@ -12,7 +12,7 @@ import (
 const (
 	// chunkBytes is the most that one sendmsg carries: well under the default send buffer (208 KiB).
 	chunkBytes = 32 << 10
-	// ackBytes is more than one answer, with an error and its text, takes of the receive buffer (Linux charges 768 to 1,280 for
+	// ackBytes is more than one answer, with an error and its text, takes of the receive buffer (Linux 6.18 charges 832 bytes for
 	// it), which must hold those of a whole chunk: they are all queued before sendmsg returns.
 	ackBytes = 2 << 10
 	// laneBuffer is the size of the receive buffer asked for.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -36,6 +37,8 @@ func TestMain(m *testing.M) {
 }
 
 func runInside() (code int, err error) {
+	runtime.LockOSThread() // Pdeathsig is about the thread
+	defer runtime.UnlockOSThread()
 	c := exec.Command("/proc/self/exe", os.Args[1:]...)
 	c.Env = append(os.Environ(), inside+"=1")
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -187,12 +190,3 @@ func (b bed) noErrors(errs []error) {
 
 // soon is an instant that a test does not reach.
 func soon() time.Duration { return boottime() + time.Hour }
-
-// groups makes each address a group of its own.
-func groups(addrs ...Address) [][]Address {
-	var g [][]Address
-	for _, a := range addrs {
-		g = append(g, []Address{a})
-	}
-	return g
-}

@@ -122,7 +122,7 @@ func Open(c Config) (*Kernel, error) {
 	return k, nil
 }
 
-// Close closes the socket. Addresses stay up until their lifetime ends.
+// Close closes the socket; no method may be called after it. Addresses stay up until their lifetime ends.
 func (k *Kernel) Close() error {
 	k.lane.socket.Close()
 	return nil

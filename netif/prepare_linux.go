@@ -37,7 +37,7 @@ func sharesSubnet(a Address) bool { return a.Prefix.Addr().Is4() && !a.Prefix.Is
 
 // promote sets promote_secondaries on a link, unless it is set. It goes by netlink (inet_set_link_af in net/ipv4/devinet.c), for
 // /proc/sys is read-only in containers and under ProtectKernelTunables= of systemd.
-func (k *Kernel) promote(link resolved, for_ Address) error {
+func (k *Kernel) promote(link resolved, a Address) error {
 	if link.promotes {
 		return nil
 	}
@@ -53,8 +53,8 @@ func (k *Kernel) promote(link resolved, for_ Address) error {
 	if _, err := r.Execute(unix.NETLINK_ROUTE, 0); err != nil {
 		return fmt.Errorf("set promote_secondaries: %w; without it, taking %s off could take others of its subnet off too: "+
 			"write \"net.ipv4.conf.%s.promote_secondaries = 1\" into /etc/sysctl.d/viplease.conf, or make it a /32",
-			err, for_.Prefix, strings.ReplaceAll(link.name, ".", "/"))
+			err, a.Prefix, strings.ReplaceAll(link.name, ".", "/"))
 	}
-	k.log.Info("promote_secondaries set", "link", link.name, "for", for_.Prefix)
+	k.log.Info("promote_secondaries set", "link", link.name, "for", a.Prefix)
 	return nil
 }

@@ -16,7 +16,8 @@ import (
 // deleted at once, also when it was up before. A group that it was too late to send is left as it was, on the lifetime it had:
 // there the promise does not hold. Both get [ErrLate].
 //
-// A link that is not there is [ErrNoLink], an address that somebody else has put there is [ErrForeign]. Raise is idempotent.
+// A link that is not there is [ErrNoLink], an address that somebody else has put there is [ErrForeign]. A lifetime that is not
+// whole seconds is refused before anything is done. Raise is idempotent.
 func (k *Kernel) Raise(groups [][]Address, lifetime, until time.Duration) []error {
 	r := raise{
 		Kernel:   k,
