@@ -22,7 +22,7 @@ type listener struct {
 	own  unix.Stat_t     // of that namespace
 }
 
-// 64 MiB hold about 50,000 unread changes (an skb of 1,280 bytes each). Without CAP_NET_ADMIN over the whole host it is net.core.rmem_max.
+// 64 MiB hold tens of thousands of unread changes. Without CAP_NET_ADMIN over the whole host it is net.core.rmem_max.
 const wantBuffer = 64 << 20
 
 // openListener opens the socket in the namespace of the calling thread. buffer is the size in bytes of its receive queue, 0 for the largest to be had.
