@@ -34,6 +34,9 @@ func run(ctx context.Context, path string) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: logLevel()}))
+	if err := capable(); err != nil {
+		return err
+	}
 	id, err := identify()
 	if err != nil {
 		return err
@@ -54,7 +57,7 @@ func run(ctx context.Context, path string) error {
 	defer store.Close()
 	kernel, err := netif.Open(netif.Config{Now: sinceBoot, Log: log})
 	if err != nil {
-		return fmt.Errorf("%w: viplease needs the capabilities CAP_NET_ADMIN and CAP_NET_RAW", err)
+		return err
 	}
 	defer kernel.Close()
 	announcer := arpnotify.New(arpnotify.Config{Now: sinceBoot, Log: log, Refresh: cfg.Announce.Refresh, Settle: cfg.Lease.Wait()})
@@ -113,6 +116,24 @@ func logLevel() slog.Level {
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
+}
+
+// capable tells what this process may not do that it has to.
+func capable() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("read this process's capabilities: %w", err)
+	}
+	for _, c := range []struct {
+		bit  uint
+		name string
+	}{{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"}, {unix.CAP_NET_RAW, "CAP_NET_RAW"}} {
+		if data[0].Effective&(1<<c.bit) == 0 {
+			return fmt.Errorf("viplease lacks %s: run it as root, or by the systemd unit that comes with it, or give it AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW", c.name)
+		}
+	}
+	return nil
 }
 
 // identity is what tells this machine and this boot from others.

@@ -37,6 +37,7 @@ type Coordinator struct {
 	saved     int // version of what was last remembered
 	events    history
 	authority atomic.Int64 // boot time until which announcements are allowed
+	turned    atomic.Int64 // boot time of the loop's last turn
 	pending   pendingLease
 	sick      chan error    // the first reason to stop at once
 	handoff   chan struct{} // to the next process
@@ -131,6 +132,7 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 	defer timer.Stop()
 	leaving := leave.Done()
 	limit := time.Duration(1<<63 - 1)
+	last := c.ports.Now()
 	for {
 		select {
 		case f := <-c.facts:
@@ -152,9 +154,14 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 		case <-timer.C:
 		}
 		now := c.ports.Now()
+		if why := paused(last, now); why != "" {
+			view.Apply(plan.Paused{Why: why}, now)
+		}
+		last = now
 		actions, wake := plan.Decide(view, now)
 		view.Dispatched(actions, now)
-		c.authority.Store(int64(view.Authority()))
+		c.authority.Store(int64(view.MayAnnounce()))
+		c.turned.Store(int64(now.Boot))
 		for _, a := range actions {
 			c.dispatch(work, view, a)
 		}
@@ -166,8 +173,29 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 		if now.Boot > limit {
 			return errors.New("handing over took too long")
 		}
-		timer.Reset(min(max(wake-now.Boot, 0), c.cfg.Plan.CheckInterval))
+		timer.Reset(min(max(wake-now.Boot, 0), turnEvery))
 	}
+}
+
+// The loop turns at least every turnEvery. When a turn is later than that by more than pauseMost, the process was stopped or the machine was suspended;
+// when the real-time clock has moved against the boot-time clock by more than jumpMost, the machine may have been, in a way that the boot-time clock does not count.
+const (
+	turnEvery = 100 * time.Millisecond
+	pauseMost = 200 * time.Millisecond
+	jumpMost  = time.Second
+)
+
+// paused says in words that time went by unseen between two turns; "" if none did.
+func paused(last, now plan.Now) string {
+	gap := now.Boot - last.Boot
+	jump := now.Wall.Sub(last.Wall) - gap
+	switch {
+	case gap > turnEvery+pauseMost:
+		return fmt.Sprintf("this process did not run for %v", gap.Round(time.Millisecond))
+	case jump.Abs() > jumpMost:
+		return fmt.Sprintf("the real-time clock jumped by %v", jump.Round(time.Millisecond))
+	}
+	return ""
 }
 
 // remember saves what the next process must know, when it has changed. A full lane is tried again at the next turn.

@@ -79,9 +79,10 @@ func (c *Coordinator) del(ctx context.Context, a plan.DelAddresses) {
 	}
 }
 
-// mayAnnounce is asked before every frame.
+// mayAnnounce is asked before every frame. A loop that has not turned for a while may not know yet that the process was stopped.
 func (c *Coordinator) mayAnnounce() bool {
-	return c.ports.Now().Boot < time.Duration(c.authority.Load())
+	now := c.ports.Now().Boot
+	return now < time.Duration(c.authority.Load()) && now-time.Duration(c.turned.Load()) < turnEvery+pauseMost
 }
 
 // kernelEvents turns the host's events into facts.
@@ -159,7 +160,8 @@ func (c *Coordinator) register(ctx context.Context, a plan.Register, before plan
 		*p = pendingLease{a.Member.Reg, lease, granted}
 	}
 	if err := c.save(ctx, before); err != nil {
-		return plan.RegisterFailed{Err: fmt.Errorf("remember the registration: %w", err)}
+		c.stop(fmt.Errorf("remember the registration: %w", err)) // a crash would leave claims that nobody knows to be ours
+		return plan.RegisterFailed{Err: err}
 	}
 	rev, revision, err := c.ports.Registry.Register(ctx, c.cfg.Plan.Node, p.lease, plan.Encode(a.Member), plan.Encode(a.State))
 	var taken *TakenError
@@ -175,7 +177,8 @@ func (c *Coordinator) register(ctx context.Context, a plan.Register, before plan
 	reg := plan.Registration{ID: a.Member.Reg, MemberRev: rev, Lease: p.lease, TTL: p.granted}
 	before.Last = reg
 	if err := c.save(ctx, before); err != nil {
-		return plan.RegisterFailed{Err: fmt.Errorf("remember the registration: %w", err)}
+		c.stop(fmt.Errorf("remember the registration: %w", err))
+		return plan.RegisterFailed{Err: err}
 	}
 	return plan.Registered{Registration: reg, Revision: revision, State: a.State}
 }

@@ -42,7 +42,7 @@ func (d *decision) write(vip string, c claim, l *local) (ClaimWrite, bool) {
 		return d.restamp(vip, c), true
 	case c.valid() && c.To == v.cfg.Node:
 		if c.Accept != v.self.reg.MemberRev && d.accepts(vip, c) {
-			n := d.next(c)
+			n := d.next(vip, c)
 			n.Accept = v.self.reg.MemberRev
 			return ClaimWrite{VIP: vip, Kind: Accept, Claim: n, IfMod: c.mod}, true
 		}
@@ -71,15 +71,15 @@ func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 		}
 	case c.To != "":
 		if l.offered != c.To || d.at(l.offeredAt+offerTimeout) {
-			n := d.next(c)
+			n := d.next(vip, c)
 			n.To, n.Accept = "", 0
 			return ClaimWrite{VIP: vip, Kind: Cancel, Claim: n, IfMod: c.mod}, true
 		}
-	case c.WaitMS != v.cfg.Wait.Milliseconds() || !slices.Equal(c.Addresses, texts(v.vips[vip].Prefixes)):
+	case c.WaitMS != v.waitMS() || !slices.Equal(c.Addresses, texts(v.vips[vip].Prefixes)):
 		return d.restamp(vip, c), true
 	default:
 		if m, ok := d.move(vip); ok {
-			n := d.next(c)
+			n := d.next(vip, c)
 			n.To, n.Accept, n.Why = m.To, 0, string(m.Why)
 			target := MemberRef{m.To, v.etcd.members[m.To].create}
 			return ClaimWrite{VIP: vip, Kind: Offer, Claim: n, IfMod: c.mod, TargetHere: &target}, true
@@ -103,13 +103,13 @@ func (v *View) allDown(addresses []string) bool {
 }
 
 // next is the claim's value for the next write: the same, with a new attempt id and the version that etcd will give it.
-func (d *decision) next(c claim) Claim {
+func (d *decision) next(vip string, c claim) Claim {
 	d.tries++
 	n := c.Claim
 	if !c.valid() {
 		n = Claim{}
 	}
-	n.V = Format
+	n.V, n.VIP = Format, vip
 	n.Try = fmt.Sprintf("%s/%d", d.v.cfg.Seed, d.v.tries+d.tries)
 	n.Writes = 1
 	if !c.absent && c.mod > 0 {
@@ -121,17 +121,20 @@ func (d *decision) next(c claim) Claim {
 // stamped is the claim's next value with this node as its holder.
 func (d *decision) stamped(vip string, c claim) Claim {
 	v := d.v
-	n := d.next(c)
+	n := d.next(vip, c)
 	if n.Node != v.cfg.Node || n.Since.IsZero() {
 		n.Since = d.now.Wall
 	}
-	n.Node, n.Reg, n.MemberRev, n.WaitMS = v.cfg.Node, v.self.reg.ID, v.self.reg.MemberRev, v.cfg.Wait.Milliseconds()
+	n.Node, n.Reg, n.MemberRev, n.WaitMS = v.cfg.Node, v.self.reg.ID, v.self.reg.MemberRev, v.waitMS()
 	n.To, n.Accept = "", 0
 	if here, ok := v.vips[vip]; ok {
 		n.Addresses = texts(here.Prefixes)
 	}
 	return n
 }
+
+// waitMS is W for the claim, rounded up.
+func (v *View) waitMS() int64 { return int64((v.cfg.Wait + time.Millisecond - 1) / time.Millisecond) }
 
 func (d *decision) restamp(vip string, c claim) ClaimWrite {
 	n := d.stamped(vip, c)
@@ -142,7 +145,7 @@ func (d *decision) restamp(vip string, c claim) ClaimWrite {
 }
 
 func (d *decision) release(vip string, c claim, why string) ClaimWrite {
-	n := d.next(c)
+	n := d.next(vip, c)
 	n.Node, n.Reg, n.MemberRev, n.To, n.Accept = "", "", 0, "", 0
 	n.Why = fmt.Sprintf("released by %s: %s", d.v.cfg.Node, why)
 	return ClaimWrite{VIP: vip, Kind: Release, Claim: n, IfMod: c.mod}
@@ -151,7 +154,7 @@ func (d *decision) release(vip string, c claim, why string) ClaimWrite {
 func (d *decision) transfer(vip string, c claim) ClaimWrite {
 	v := d.v
 	target := v.etcd.members[c.To]
-	n := d.next(c)
+	n := d.next(vip, c)
 	n.Node, n.Reg, n.MemberRev, n.To, n.Accept = c.To, target.Reg, target.create, "", 0
 	n.Since = d.now.Wall
 	n.Why = fmt.Sprintf("moved from %s: %s", v.cfg.Node, c.Why)

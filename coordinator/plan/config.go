@@ -86,4 +86,5 @@ const (
 	rereadEvery  = 30 * time.Second       // the kernel's addresses are read back now and then, whatever events said
 	raiseBackoff = time.Second            // first back-off after an address could not be raised; doubles
 	backoffMost  = time.Minute
+	fightsMost   = 5 // how often in a minute an address that something else removed is put back
 )

@@ -110,10 +110,10 @@ func (d *decision) state() {
 		return
 	}
 	want, have := d.wanted(), v.etcd.states[v.cfg.Node]
-	same := have.State == want.State && have.Why == want.Why && have.Weight == want.Weight && have.Digest == want.Digest &&
+	same := !have.lost && have.State.State == want.State && have.Why == want.Why && have.Weight == want.Weight && have.Digest == want.Digest &&
 		have.Planner == want.Planner && slices.Equal(have.Cannot, want.Cannot)
 	if !same && !s.stateBusy && d.at(s.stateAt) {
-		if have.State == want.State {
+		if have.State.State == want.State {
 			want.Since = have.Since
 		}
 		d.do(WriteState{s.reg, want})

@@ -187,7 +187,7 @@ func (d *dialogue) member(node string) []Entry {
 }
 
 func claimOf(node string, memberRev, writes int64) Claim {
-	return Claim{V: 1, Node: node, Reg: node + "-1", MemberRev: memberRev, WaitMS: 4610, Addresses: []string{"192.0.2.100/32"}, Writes: writes, Try: "x"}
+	return Claim{V: 1, VIP: "web", Node: node, Reg: node + "-1", MemberRev: memberRev, WaitMS: 4610, Addresses: []string{"192.0.2.100/32"}, Writes: writes, Try: "x"}
 }
 
 // commit answers the one transaction that the node wants now: won, and folded by the watch as well.
@@ -293,7 +293,7 @@ func TestTimerOfAnOwnerDoesNotRunForTheNext(t *testing.T) { // S6
 
 func TestOwnerIsNotJudgedFromAnOlderState(t *testing.T) { // S5
 	d := start(t, testConfig("a", "web"))
-	d.register(d.put("claims/web", Claim{V: 1, WaitMS: 4610, Writes: 1, Try: "x", Addresses: []string{"192.0.2.100/32"}}, 1))
+	d.register(d.put("claims/web", Claim{V: 1, VIP: "web", WaitMS: 4610, Writes: 1, Try: "x", Addresses: []string{"192.0.2.100/32"}}, 1))
 	d.wait(5030*ms, true)
 	// b registered and took it; this node knows the claim from its lost write alone, its watch lags behind b's registration.
 	b := d.put("members/b", Member{V: 1, Reg: "b-1"}, 1)
@@ -414,7 +414,7 @@ func TestHandWrittenClaimIsEvidenceOfNothing(t *testing.T) {
 	b := d.member("b")
 	d.register(append(b, d.put("claims/web", claimOf("b", b[0].Create, 1), 1))...)
 	d.wait(6*time.Second, true)
-	released := Claim{V: 1, Writes: 1, Try: "by hand"} // says write 1, but it is the second
+	released := Claim{V: 1, VIP: "web", Writes: 1, Try: "by hand"} // says write 1, but it is the second
 	e := d.put("claims/web", released, 2)
 	d.tell(d.batch(e))
 	d.wait(4600*ms, true)
@@ -520,4 +520,60 @@ func TestAddressClaimedUnderAnotherNameIsNotTaken(t *testing.T) {
 	d.want("")
 	d.wait(20*ms, true)
 	d.want("commit take www if 0")
+}
+
+func TestClaimCopiedFromAnotherKeyIsForeign(t *testing.T) {
+	if _, err := decodeClaim("web", Encode(claimOf("b", 7, 2)), 2); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := decodeClaim("dns", Encode(claimOf("b", 7, 2)), 2); err == nil {
+		t.Fatal("the claim of web was taken for that of dns")
+	}
+}
+
+func TestStateDeletedByHandMovesNothing(t *testing.T) {
+	d := holding(t)
+	d.tell(d.batch(d.member("b")...))
+	d.acts = nil
+	d.rev++
+	d.tell(BatchSeen{Revision: d.rev, Deleted: []Deleted{{"states/a", d.rev}, {"states/b", d.rev}}})
+	if got := d.acts; len(got) != 1 || got[0].String() != "state ready" {
+		t.Fatalf("it wants %v, not just its state again", got)
+	}
+	if !d.v.ready("b") {
+		t.Fatal("b, which stands, counts as not ready")
+	}
+}
+
+func TestAddressThatKeepsVanishingIsGivenUp(t *testing.T) {
+	d := holding(t)
+	for i := range fightsMost + 1 {
+		d.tell(AddressChanged{Address: Address{"net1", d.v.cfg.VIPs[0].Prefixes[0]}})
+		d.acts = nil
+		d.tell(AddressesObserved{})
+		d.wait(20*ms, true)
+		if i < fightsMost {
+			d.want("raise +web\nannounce web")
+		}
+	}
+	if got := d.said(); !strings.HasPrefix(got, "commit release web") {
+		t.Fatalf("after %d fights in a minute it wants %q", fightsMost+1, got)
+	}
+}
+
+func TestAfterAPauseNothingIsSetBeforeACheck(t *testing.T) {
+	d := holding(t)
+	d.acts = nil
+	d.tell(Paused{"test"})
+	if _, ok := d.v.mayShow("web", d.now().Boot); ok || d.v.MayAnnounce() > d.now().Boot {
+		t.Fatal("it may set or announce on a check from before the pause")
+	}
+	if len(d.acts) == 0 {
+		t.Fatal("it does not check at once")
+	}
+	d.ms++
+	d.answer()
+	if _, ok := d.v.mayShow("web", d.now().Boot); !ok || d.v.MayAnnounce() <= d.now().Boot {
+		t.Fatal("it may not, after a check")
+	}
 }

@@ -105,6 +105,8 @@ type (
 		Present bool
 	}
 
+	// Paused: this process, or the machine, did not run for a while, or the real-time clock jumped. What was known before counts again after a check.
+	Paused struct{ Why string }
 	// Leave: hand everything over and deregister, by Deadline at the latest.
 	Leave struct{ Deadline time.Duration }
 	// Deregistered: the lease was revoked, or it was tried.
@@ -136,5 +138,6 @@ func (AddressesRaised) fact()   {}
 func (AddressesDeleted) fact()  {}
 func (AddressesObserved) fact() {}
 func (AddressChanged) fact()    {}
+func (Paused) fact()            {}
 func (Leave) fact()             {}
 func (Deregistered) fact()      {}

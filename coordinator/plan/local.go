@@ -29,8 +29,9 @@ type local struct {
 	why        string        // of the last failure
 	raiseAfter time.Duration // rule 5: not shown before
 
-	announce, kept bool // an announcement is due; kept: it was up all along
-	vanished       bool // something else removed an address
+	announce, kept bool            // an announcement is due; kept: it was up all along
+	vanished       bool            // something else removed an address
+	fights         []time.Duration // when that happened in the last minute
 
 	write   bool          // a claim write is under way
 	writeAt time.Duration // and not before
@@ -167,12 +168,25 @@ func (v *View) foldAddresses(f AddressesObserved, now time.Duration) {
 			l.announce, l.kept = true, true
 		case !all && l.up:
 			v.note(vip, "address gone", fmt.Sprintf("%d of %d addresses are there; something else removed them", n, len(l.place.Addresses)))
-			l.vanished = true
+			v.fought(vip, l, now)
 			fallthrough
 		default:
 			l.some = n > 0 || l.some && present(f.Present, l.set)
 			l.up = all
 		}
+	}
+}
+
+// fought notes that something else removed an address. After a few times in a minute this node gives the VIP up: another may have more luck.
+func (v *View) fought(vip string, l *local, now time.Duration) {
+	l.vanished = true
+	l.fights = slices.DeleteFunc(append(l.fights, now), func(t time.Duration) bool { return now-t > time.Minute })
+	if len(l.fights) > fightsMost {
+		l.fights = nil
+		l.why = fmt.Sprintf("something on this node removed its address %d times in a minute", fightsMost+1)
+		l.fails, l.raiseAt = max(l.fails, 1), now+backoffMost
+		v.placed = nil
+		v.note(vip, "fault", l.why)
 	}
 }
 

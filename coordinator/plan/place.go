@@ -20,7 +20,7 @@ type placed struct {
 func (v *View) ready(node string) bool {
 	_, drained := v.etcd.drains[node]
 	_, member := v.etcd.members[node]
-	return member && !drained && v.etcd.states[node].State == StateReady
+	return member && !drained && v.etcd.states[node].State.State == StateReady
 }
 
 // placement plans who should hold what, by what etcd was last seen to hold and nothing else: every node comes to the same.
@@ -60,7 +60,7 @@ func (v *View) placementInput(p *placed) placement.Input {
 		in.VIPs = append(in.VIPs, x)
 	}
 	for _, node := range sortedKeys(v.etcd.members) {
-		st := v.etcd.states[node]
+		st := v.etcd.states[node].State
 		m := placement.Member{Node: node, Weight: st.Weight, Ready: v.ready(node) && !(node == v.cfg.Node && v.self.leaving)}
 		p.agreed = p.agreed && (!m.Ready || st.Digest == v.digest && st.Planner == Planner)
 		m.Cannot = v.cannotHold(st, in.VIPs, meaning)
@@ -85,7 +85,7 @@ func (v *View) rivalName(vip string, now time.Duration) (why string) {
 		}
 	}
 	for node := range v.etcd.members {
-		st, said := v.etcd.states[node]
+		st, said := v.etcd.states[node].State, v.etcd.states[node].mod > 0
 		l, known := v.layoutOf(st)
 		switch {
 		case said && !known:
@@ -134,7 +134,7 @@ func (v *View) meanings(p *placed) map[string]LayoutVIP {
 	seen := map[string]bool{v.digest: true}
 	add(v.layout)
 	for _, node := range sortedKeys(v.etcd.members) {
-		st := v.etcd.states[node]
+		st := v.etcd.states[node].State
 		if l, ok := v.layoutOf(st); ok && v.ready(node) && !seen[st.Digest] {
 			seen[st.Digest] = true
 			add(l)

@@ -56,6 +56,7 @@ const (
 // Claim is the value of claims/<vip>: the record of who holds it. It outlives its holder.
 type Claim struct {
 	V         int       `json:"v"`
+	VIP       string    `json:"vip"`                  // the key's own name: a value copied from another key gives itself away
 	Node      string    `json:"node"`                 // "": released
 	Reg       string    `json:"reg,omitempty"`        // the holder's registration: its random id
 	MemberRev int64     `json:"member_rev,omitempty"` // and the create revision of its member key
@@ -140,13 +141,15 @@ func decodeLayout(value []byte) (Layout, error) {
 	return l, err
 }
 
-// decodeClaim also holds the claim against etcd's version of its key: the protocol knows the version that each of its writes will get, so a value copied
-// or edited by hand gives itself away.
-func decodeClaim(value []byte, version int64) (Claim, error) {
+// decodeClaim also holds the claim against its key's name and etcd's version of it: the protocol knows the version that each of its writes will get, so a
+// value that was copied or edited by hand gives itself away.
+func decodeClaim(vip string, value []byte, version int64) (Claim, error) {
 	c, err := decode(value, func(c *Claim) int { return c.V })
 	switch {
 	case err != nil:
 		return c, err
+	case c.VIP != vip:
+		return c, fmt.Errorf("%w: it is the claim of %q", errForeign, c.VIP)
 	case c.Writes != version:
 		return c, fmt.Errorf("%w: it says write %d, etcd counts %d", errForeign, c.Writes, version)
 	case c.Node != "" && (!name.MatchString(c.Node) || c.Reg == "" || c.MemberRev <= 0):

@@ -30,7 +30,8 @@ type self struct {
 	adopted bool // the registration was found in the state file and waits for its first check
 	trouble string
 
-	good good // the last good check
+	good   good          // the last good check
+	verify time.Duration // a check sent before this counts for nothing that is set: the process was paused
 	// checks, renewals, state
 	checkBusy         bool
 	checkAt           time.Duration
@@ -68,7 +69,7 @@ func (s *self) remember(f Remembered, now time.Duration) {
 
 // freshCheck tells whether the last good check confirmed the registration that stands.
 func (s *self) freshCheck() bool {
-	return s.phase == registered && s.good.have && s.good.memberRev == s.reg.MemberRev
+	return s.phase == registered && s.good.have && s.good.memberRev == s.reg.MemberRev && s.good.t0 >= s.verify
 }
 
 func (s *self) registering(a Register) {
@@ -115,7 +116,7 @@ func (v *View) foldRegistered(f Registered, now Now) {
 	v.remember++
 	v.etcd.highest = max(v.etcd.highest, f.Revision)
 	v.etcd.members[v.cfg.Node] = member{Member{Reg: f.Registration.ID}, f.Registration.MemberRev}
-	v.etcd.states[v.cfg.Node] = f.State
+	v.etcd.states[v.cfg.Node] = stated{State: f.State, mod: f.Revision}
 	v.placed = nil
 	v.judge(now.Boot)
 	v.note("", "registered", f.Registration.ID)
@@ -206,7 +207,7 @@ func (v *View) foldCheck(f CheckAnswered, now time.Duration) {
 
 // adopt: the registration of the process before this one still stands; a node that was ready then is ready now.
 func (v *View) adopt(now time.Duration) {
-	if v.etcd.states[v.cfg.Node].State == StateReady {
+	if v.etcd.states[v.cfg.Node].State.State == StateReady {
 		v.self.mature = now - v.cfg.Mature
 	}
 	v.placed = nil

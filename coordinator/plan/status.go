@@ -62,7 +62,7 @@ func boolInt(b bool) int {
 }
 
 func (v *View) memberStatus(node string) MemberStatus {
-	st := v.etcd.states[node]
+	st := v.etcd.states[node].State
 	m := MemberStatus{Node: node, State: st.State, Why: st.Why, Since: st.Since, Weight: max(st.Weight, 1)}
 	drain, drained := v.etcd.drains[node]
 	_, member := v.etcd.members[node]

@@ -13,7 +13,7 @@ type store struct {
 	highest int64 // the highest revision ever seen, our own writes included
 
 	members map[string]member
-	states  map[string]State
+	states  map[string]stated
 	claims  map[string]claim // also of VIPs that this node does not configure
 	layouts map[string]Layout
 	drains  map[string]Intent
@@ -24,6 +24,14 @@ type store struct {
 type member struct {
 	Member
 	create int64
+}
+
+// stated is what a member last said of itself. It counts as long as the member stands: a state that was deleted or overwritten by hand moves nothing, and
+// its node says it again.
+type stated struct {
+	State
+	mod  int64 // revision that wrote it
+	lost bool  // it does not stand any more
 }
 
 // claim is a claim as it stands, or that it does not stand.
@@ -42,7 +50,7 @@ func (c claim) owner() MemberRef { return MemberRef{c.Node, c.MemberRev} }
 
 func newStore() store {
 	return store{
-		members: map[string]member{}, states: map[string]State{}, claims: map[string]claim{},
+		members: map[string]member{}, states: map[string]stated{}, claims: map[string]claim{},
 		layouts: map[string]Layout{}, drains: map[string]Intent{}, pins: map[string]Intent{},
 	}
 }
@@ -75,13 +83,16 @@ func (s *store) put(e Entry) (matters bool) {
 			m = Member{} // the key stands all the same
 		}
 		s.members[key] = member{m, e.Create}
+		if s.states[key].mod < e.Create {
+			delete(s.states, key) // of an earlier registration
+		}
 	case "states":
 		st, err := decodeState(e.Value)
 		if err != nil {
-			delete(s.states, key)
+			s.loseState(key)
 			return true
 		}
-		s.states[key] = st
+		s.states[key] = stated{State: st, mod: e.Mod}
 	case "claims":
 		return s.putClaim(key, e)
 	case "configs":
@@ -114,7 +125,7 @@ func (s *store) putClaim(vip string, e Entry) bool {
 	if known := s.claims[vip]; known.mod >= e.Mod {
 		return false
 	}
-	c, err := decodeClaim(e.Value, e.Version)
+	c, err := decodeClaim(vip, e.Value, e.Version)
 	if err != nil {
 		c = Claim{}
 	}
@@ -130,9 +141,10 @@ func (s *store) remove(key string, mod int64) {
 	case "members":
 		if s.members[key].create < mod {
 			delete(s.members, key)
+			delete(s.states, key)
 		}
 	case "states":
-		delete(s.states, key)
+		s.loseState(key)
 	case "claims":
 		if s.claims[key].mod < mod {
 			s.claims[key] = claim{absent: true, mod: mod}
@@ -146,6 +158,17 @@ func (s *store) remove(key string, mod int64) {
 	case "frozen":
 		s.frozen = nil
 	}
+}
+
+// loseState keeps in mind what a member said, although its key does not say so any more.
+func (s *store) loseState(node string) {
+	st, said := s.states[node]
+	if _, here := s.members[node]; !here || !said {
+		delete(s.states, node)
+		return
+	}
+	st.lost = true
+	s.states[node] = st
 }
 
 // replace folds a snapshot. It returns false, and folds nothing, when the snapshot cannot be a later state of the store that was known: then the store
@@ -172,6 +195,13 @@ func (s *store) replace(f SnapshotRead) bool {
 			fresh.claims[vip] = c
 		case c.valid() && now.create != c.create:
 			// It was deleted and written again between two looks: said below in View.foldSnapshot.
+		}
+	}
+	for node, st := range s.states {
+		_, said := fresh.states[node]
+		if m, here := fresh.members[node]; here && !said && m.create == s.members[node].create {
+			st.lost = true
+			fresh.states[node] = st
 		}
 	}
 	fresh.synced, fresh.cluster, fresh.rev = true, f.Cluster, f.Revision

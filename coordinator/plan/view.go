@@ -97,7 +97,7 @@ func (v *View) Apply(f Fact, now Now) {
 	case StateWritten:
 		v.self.stateBusy = false
 		if v.self.phase == registered {
-			v.etcd.states[v.cfg.Node] = f.State
+			v.etcd.states[v.cfg.Node] = stated{State: f.State, mod: max(v.etcd.states[v.cfg.Node].mod, v.self.reg.MemberRev)}
 			v.placed = nil
 		}
 	case StateFailed:
@@ -121,6 +121,9 @@ func (v *View) Apply(f Fact, now Now) {
 		v.foldAddresses(f, now.Boot)
 	case AddressChanged:
 		v.foldAddressEvent(f, now.Boot)
+	case Paused:
+		v.self.verify, v.self.checkAt = now.Boot, now.Boot
+		v.note("", "paused", f.Why)
 	case Leave:
 		v.self.leaving, v.self.deadline = true, f.Deadline
 		v.placed = nil
@@ -195,6 +198,14 @@ func (v *View) Authority() time.Duration {
 		return 0
 	}
 	return v.self.good.t0 + v.cfg.Hold
+}
+
+// MayAnnounce is the boot time until which this node's VIPs may be announced: its authority, unless it was paused and has not checked since.
+func (v *View) MayAnnounce() time.Duration {
+	if v.self.good.t0 < v.self.verify {
+		return 0
+	}
+	return v.Authority()
 }
 
 // RememberVersion changes whenever the answer of Remember does.
