@@ -59,7 +59,7 @@ func (l *Lab) startEtcd(size int) (err error) {
 			return err
 		}
 	}
-	return c.ready()
+	return c.ready(c.Servers...)
 }
 
 // connect makes a client that dials from the switch and is quick to try again.
@@ -79,12 +79,9 @@ func (c *Cluster) connect(endpoints []string) (*clientv3.Client, error) {
 	})
 }
 
-// ready waits until each server that should run answers a linearizable read.
-func (c *Cluster) ready() error {
-	for _, s := range c.Servers {
-		if !s.process.running() {
-			continue
-		}
+// ready waits until each of the servers answers a linearizable read.
+func (c *Cluster) ready(servers ...*Server) error {
+	for _, s := range servers {
 		err := await(patience, func() error {
 			return c.at(s, func(ctx context.Context, client *clientv3.Client) error {
 				status, err := client.Status(ctx, s.Endpoint())
@@ -152,7 +149,14 @@ func (s *Server) Start() {
 	if s.process.running() {
 		s.lab.t.Fatalf("lab: start %s: it is running", s.Name)
 	}
-	s.lab.check(errors.Join(s.launch(), s.cluster.ready()), "start "+s.Name)
+	s.lab.check(s.relaunch(), "start "+s.Name)
+}
+
+func (s *Server) relaunch() error {
+	if err := s.launch(); err != nil {
+		return err
+	}
+	return s.cluster.ready(s)
 }
 
 // Stop ends the server in order (SIGTERM; a leader hands its office over first) and waits.

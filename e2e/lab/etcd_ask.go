@@ -90,7 +90,7 @@ func (c *Cluster) leader() (*Server, error) {
 			return s, nil
 		}
 	}
-	return nil, errors.New("nobody leads")
+	return nil, errNoLeader
 }
 
 // MoveLeader makes the server the leader and waits until it is.

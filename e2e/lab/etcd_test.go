@@ -147,4 +147,6 @@ func TestThreeEtcds(t *testing.T) {
 	if _, err := l.Etcd.Client().Put(ctx, "/viplease/e", "5"); err == nil {
 		t.Error("one server of three took a write")
 	}
+	l.Etcd.Servers[1].Start() // does not wait for the one that is paused
+	put(t, l, "/viplease/e", "5")
 }

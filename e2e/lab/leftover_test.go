@@ -147,6 +147,37 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 }
 
+// failedTest is a T whose test has failed.
+type failedTest struct {
+	*testing.T
+	printed strings.Builder
+}
+
+func (f *failedTest) Failed() bool                    { return true }
+func (f *failedTest) Logf(format string, args ...any) { fmt.Fprintf(&f.printed, format+"\n", args...) }
+
+func TestLogsOfAFailedTest(t *testing.T) {
+	kept := t.TempDir()
+	t.Setenv(logsEnv, kept)
+	f := &failedTest{T: t}
+	l := New(f, Options{Nodes: 2})
+	n := l.Nodes[0]
+	n.StartCommand("sh", "-c", "for i in $(seq 100); do echo line $i.; done")
+	<-n.Done()
+	l.Close()
+	got := f.printed.String()
+	if !strings.Contains(got, "--- node1\n(60 lines more)\nline 61.\n") || !strings.Contains(got, "line 100.\n") || strings.Contains(got, "line 60.") {
+		t.Errorf("printed: %s", got)
+	}
+	files, _ := filepath.Glob(kept + "/lan-*-node1.log")
+	if len(files) != 1 {
+		t.Fatalf("kept: %q", files)
+	}
+	if text, err := os.ReadFile(files[0]); err != nil || strings.Count(string(text), "\n") != 100 {
+		t.Errorf("kept %q, %v", text, err)
+	}
+}
+
 func TestWatchdogEndsTheLab(t *testing.T) {
 	require(t)
 	cmd := exec.Command("/proc/self/exe")
