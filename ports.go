@@ -147,19 +147,19 @@ func (p *kernelPort) Places() (map[string]plan.Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	usable := map[string]string{} // a link's name to why it cannot be used
+	unusable := map[string]string{} // a link's name to why
 	for _, l := range links {
 		switch {
 		case !l.Up:
-			usable[l.Name] = l.Name + " is down"
+			unusable[l.Name] = l.Name + " is down"
 		case !l.Carrier:
-			usable[l.Name] = l.Name + " has no carrier"
+			unusable[l.Name] = l.Name + " has no carrier"
 		}
 	}
 	vips, problems := p.cfg.Resolve(configLinks(links))
 	places := map[string]plan.Place{}
 	for _, v := range vips {
-		places[v.Name] = p.place(v, usable)
+		places[v.Name] = p.place(v, unusable)
 	}
 	for _, problem := range problems {
 		places[problem.VIP] = plan.Place{Why: problem.Text}
@@ -193,11 +193,12 @@ func (p *kernelPort) Raise(items []plan.Item, lifetime, until time.Duration) []e
 	}
 	errs := p.kernel.Raise(groups, lifetime, until)
 	for i, err := range errs {
-		if errors.Is(err, netif.ErrLeft) {
-			errs[i] = fmt.Errorf("%w: %w", coordinator.ErrLeft, errs[i])
-		}
-		if errors.Is(err, netif.ErrLate) {
-			errs[i] = fmt.Errorf("%w: %w", coordinator.ErrLate, errs[i])
+		for _, word := range []struct{ theirs, ours error }{
+			{netif.ErrLate, coordinator.ErrLate}, {netif.ErrLeft, coordinator.ErrLeft}, {netif.ErrForeign, coordinator.ErrForeign},
+		} {
+			if errors.Is(err, word.theirs) {
+				errs[i] = fmt.Errorf("%w: %w", word.ours, errs[i])
+			}
 		}
 	}
 	return errs

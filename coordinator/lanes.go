@@ -39,7 +39,7 @@ func (c *Coordinator) kernelAction(ctx context.Context, a plan.Action) {
 		errs := c.ports.Kernel.Raise(a.Items, c.cfg.Plan.Hold, a.Until)
 		for i, it := range a.Items {
 			f := plan.AddressesRaised{VIP: it.VIP, T0: a.T0, Err: errs[i]}
-			f.Late, f.Left = errors.Is(errs[i], ErrLate), errors.Is(errs[i], ErrLeft)
+			f.Late, f.Left, f.Foreign = errors.Is(errs[i], ErrLate), errors.Is(errs[i], ErrLeft), errors.Is(errs[i], ErrForeign)
 			c.post(ctx, f)
 		}
 	case plan.DelAddresses:

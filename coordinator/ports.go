@@ -26,6 +26,7 @@ var (
 	ErrGone       = errors.New("the lease or the registration is gone")
 	ErrNotApplied = errors.New("certainly not applied") // of a write; any other error of a write leaves it in doubt
 	ErrLate       = errors.New("too late")              // of Kernel.Raise: authority had passed
+	ErrForeign    = errors.New("set by somebody else")  // of Kernel.Raise: and left as it is
 	ErrLeft       = errors.New("some may be left")      // of Kernel.Raise: the kernel did not confirm that nothing is up
 )
 

@@ -25,6 +25,8 @@ func (h *history) add(e Event) {
 // askTimeout is how long the loop may take to answer: it never blocks, so a longer silence means that it hangs.
 const askTimeout = 2 * time.Second
 
+var errStopped = errors.New("the coordinator has stopped")
+
 // ask runs f in the loop and waits for it.
 func (c *Coordinator) ask(ctx context.Context, f func(*plan.View, plan.Now)) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
@@ -32,12 +34,16 @@ func (c *Coordinator) ask(ctx context.Context, f func(*plan.View, plan.Now)) err
 	done := make(chan struct{})
 	select {
 	case c.asks <- func(v *plan.View, now plan.Now) { f(v, now); close(done) }:
-		<-done
-		return nil
 	case <-c.ended:
-		return errors.New("the coordinator has stopped")
+		return errStopped
 	case <-ctx.Done():
 		return fmt.Errorf("the coordinator does not answer: %w", ctx.Err())
+	}
+	select {
+	case <-done:
+		return nil
+	case <-c.ended: // f panicked
+		return errStopped
 	}
 }
 

@@ -87,7 +87,9 @@ type (
 		T0   time.Duration // of the check that gave the authority
 		Late bool          // authority had passed by then: what had been set was deleted again, what had not stays on its old lifetime
 		Left bool          // the kernel did not confirm that nothing is up
-		Err  error
+		// Foreign: an address is up that this daemon did not set, for instance by hand, and has no end. It goes first.
+		Foreign bool
+		Err     error
 	}
 	// AddressesDeleted: the kernel has confirmed that the addresses are gone, if Err is nil.
 	AddressesDeleted struct {

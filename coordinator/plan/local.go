@@ -30,6 +30,7 @@ type local struct {
 	raiseAfter time.Duration // rule 5: not shown before
 
 	announce, kept bool            // an announcement is due; kept: it was up all along
+	stray          bool            // what is up was set by somebody else
 	vanished       bool            // something else removed an address
 	fights         []time.Duration // when that happened in the last minute
 
@@ -85,6 +86,9 @@ func (v *View) foldRaised(f AddressesRaised, now time.Duration) {
 	switch {
 	case f.Late:
 		l.some, v.readAt = true, now // one of the two; the kernel tells
+	case f.Foreign:
+		l.some, l.up, l.stray = true, false, true
+		v.note(f.VIP, "address replaced", "somebody else had set it on this node, without an end")
 	case f.Err != nil:
 		l.some, l.up = f.Left, false
 		l.why = f.Err.Error()
@@ -119,7 +123,7 @@ func (v *View) foldDeleted(f AddressesDeleted, now time.Duration) {
 	if c := v.etcd.claims[f.VIP]; l.up && !(v.mine(c) && c.Accept > 0) { // of a transfer its commit tells
 		v.note(f.VIP, "withdrawn", v.whyDown(f.VIP, now))
 	}
-	l.some, l.up, l.announce, l.vanished, l.t0 = false, false, false, false, 0
+	l.some, l.up, l.announce, l.vanished, l.stray, l.t0 = false, false, false, false, false, 0
 }
 
 // whyDown says in words why the addresses of a VIP came down.

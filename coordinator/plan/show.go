@@ -104,7 +104,7 @@ func (l *local) both() []Address {
 func (d *decision) mustDelete(vip string) bool {
 	v, l := d.v, d.v.local[vip]
 	moved := l.place.Why == "" && len(l.set) > 0 && !slices.Equal(l.set, l.place.Addresses)
-	return !v.mayKeep(vip, d.now.Boot) || d.handing(vip) || d.shedding(vip) || moved || l.place.Why != "" && v.etcd.synced && v.mine(v.etcd.claims[vip])
+	return !v.mayKeep(vip, d.now.Boot) || d.handing(vip) || d.shedding(vip) || moved || l.stray || l.place.Why != "" && v.etcd.synced && v.mine(v.etcd.claims[vip])
 }
 
 // wants tells whether this node should show the VIP as far as the claim goes.
