@@ -8,6 +8,6 @@ func TestAddressSetByHandIsReplacedNotSharedAway(t *testing.T) {
 	d.tell(AddressesRaised{VIP: "web", Foreign: true})
 	d.want("del web") // and no release, while it is up
 	d.tell(AddressesDeleted{VIP: "web"})
-	d.wait(400*ms, true)
+	d.wait(310*ms, true)
 	d.want("raise +web\nannounce web")
 }
