@@ -1,6 +1,9 @@
 package plan
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestAddressSetByHandIsReplacedNotSharedAway(t *testing.T) {
 	d := holding(t)
@@ -8,6 +11,8 @@ func TestAddressSetByHandIsReplacedNotSharedAway(t *testing.T) {
 	d.tell(AddressesRaised{VIP: "web", Foreign: true})
 	d.want("del web") // and no release, while it is up
 	d.tell(AddressesDeleted{VIP: "web"})
-	d.wait(310*ms, true)
-	d.want("raise +web\nannounce web")
+	d.wait(400*ms, true)
+	if got := d.said(); !strings.HasPrefix(got, "raise +web\nannounce web") {
+		t.Fatalf("it does not set the address again: %q", got)
+	}
 }
