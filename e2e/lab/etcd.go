@@ -59,7 +59,7 @@ func (l *Lab) startEtcd(size int) (err error) {
 			return err
 		}
 	}
-	return c.ready(c.Servers...)
+	return c.ready(c.Servers)
 }
 
 // connect makes a client that dials from the switch and is quick to try again.
@@ -80,7 +80,7 @@ func (c *Cluster) connect(endpoints []string) (*clientv3.Client, error) {
 }
 
 // ready waits until each of the servers answers a linearizable read.
-func (c *Cluster) ready(servers ...*Server) error {
+func (c *Cluster) ready(servers []*Server) error {
 	for _, s := range servers {
 		err := await(patience, func() error {
 			return c.at(s, func(ctx context.Context, client *clientv3.Client) error {
@@ -156,7 +156,7 @@ func (s *Server) relaunch() error {
 	if err := s.launch(); err != nil {
 		return err
 	}
-	return s.cluster.ready(s)
+	return s.cluster.ready([]*Server{s})
 }
 
 // Stop ends the server in order (SIGTERM; a leader hands its office over first) and waits.

@@ -15,7 +15,7 @@ func (c *Cluster) StartAll() {
 			c.lab.check(s.launch(), "start "+s.Name)
 		}
 	}
-	c.lab.check(c.ready(), "start etcd")
+	c.lab.check(c.ready(c.Servers), "start etcd")
 }
 
 // Client is a client of this server alone, that works from anywhere in the test. Close it.

@@ -150,3 +150,26 @@ func TestThreeEtcds(t *testing.T) {
 	l.Etcd.Servers[1].Start() // does not wait for the one that is paused
 	put(t, l, "/viplease/e", "5")
 }
+
+func TestEtcdAfterAPowerFailure(t *testing.T) {
+	l := New(t, Options{Etcd: 3})
+	put(t, l, "/viplease/a", "1")
+	for _, s := range l.Etcd.Servers {
+		s.Args = []string{"--max-txn-ops", "64"}
+		s.Kill()
+	}
+	l.Etcd.StartAll()
+	for _, s := range l.Etcd.Servers {
+		client := s.Client()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		answer, err := client.Get(ctx, "/viplease/a")
+		cancel()
+		client.Close()
+		if err != nil || len(answer.Kvs) != 1 {
+			t.Errorf("%s, right after StartAll: %v, %v", s.Name, answer, err)
+		}
+		if cmdline := strings.Join(s.process.cmd.Args, " "); !strings.HasSuffix(cmdline, "--max-txn-ops 64") {
+			t.Errorf("%s runs as %q", s.Name, cmdline)
+		}
+	}
+}
