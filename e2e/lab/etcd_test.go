@@ -159,6 +159,13 @@ func TestEtcdAfterAPowerFailure(t *testing.T) {
 		s.Kill()
 	}
 	l.Etcd.StartAll()
+	for _, s := range l.Etcd.Servers { // at once and without a second try, which a client would make by itself
+		conn, err := l.Dial(t.Context(), "tcp", strings.TrimPrefix(s.Endpoint(), "http://"))
+		if err != nil {
+			t.Fatalf("%s does not listen right after StartAll: %v", s.Name, err)
+		}
+		conn.Close()
+	}
 	for _, s := range l.Etcd.Servers {
 		client := s.Client()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -166,7 +173,7 @@ func TestEtcdAfterAPowerFailure(t *testing.T) {
 		cancel()
 		client.Close()
 		if err != nil || len(answer.Kvs) != 1 {
-			t.Errorf("%s, right after StartAll: %v, %v", s.Name, answer, err)
+			t.Errorf("%s: %v, %v", s.Name, answer, err)
 		}
 		if cmdline := strings.Join(s.process.cmd.Args, " "); !strings.HasSuffix(cmdline, "--max-txn-ops 64") {
 			t.Errorf("%s runs as %q", s.Name, cmdline)
