@@ -104,9 +104,24 @@ func TestBruteForce(t *testing.T) {
 	if testing.Short() {
 		n = 2000
 	}
+	moves, pairs, rounds := 0, 0, 0
 	for seed := range uint64(n) {
 		in := random(fromRand(rand.New(rand.NewPCG(seed, 1))), small)
-		mustBeOptimal(t, in, bruteForce(in))
+		best := bruteForce(in)
+		mustBeOptimal(t, in, best)
+		if best.moves > 0 {
+			moves++
+		}
+		if best.pairs > 0 {
+			pairs++
+		}
+		if p := Place(in); len(p.Moves) > 0 && p.Moves[len(p.Moves)-1].Round > 1 {
+			rounds++
+		}
+	}
+	t.Logf("of %d cases %d need moves, %d several rounds, %d have pairs", n, moves, rounds, pairs)
+	if moves < n/10 || rounds < n/100 || pairs < n/10 {
+		t.Errorf("too few of the cases tell anything")
 	}
 }
 
@@ -143,5 +158,23 @@ func TestTextbookFlow(t *testing.T) {
 			in := random(fromRand(rand.New(rand.NewPCG(seed, 3))), s)
 			mustBeOptimal(t, in, textbookFlow(in))
 		}
+	}
+}
+
+// TestKept runs cases that random search found for errors in the code.
+func TestKept(t *testing.T) {
+	for _, c := range []struct{ name, members, vips string }{
+		{"prices rise past the home of a VIP that has moved, one move too many",
+			`n03:v01,v07,v18 n04:v01,v17,v25 n07:v13,v15,v18,v24 n08:v08,v21,v27
+			 n09:v00,v24 n12:v16,v21,v25,v27 n15:v07,v09,v13,v17,v23 n17:v00,v09,v19`,
+			`v00@n17 v01@n04 v07@n15 v08@n08 v09@n15 v13@n15 v15@n07 v16@n12
+			 v17@n04 v18@n03 v19@n17 v21@n12 v23@n15 v24@n07 v25@n12 v27@n08`},
+		{"a VIP that has moved goes home to let others through",
+			"h:x1,x2 s:p,q w:x2,p z:x1", "x1@h x2@h p@s q@s"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in := parse(c.members, c.vips)
+			mustBeOptimal(t, in, textbookFlow(in))
+		})
 	}
 }

@@ -72,9 +72,6 @@ func (f *flow) slackOf(i, pot int32) int32 {
 		}
 		for k, w := range f.rows[i] {
 			w &= l.set[k] &^ marked[k]
-			if w != 0 && home != none && k == int(home>>6) {
-				w &^= 1 << (home & 63)
-			}
 			if w != 0 {
 				least = pot - l.pot
 				break
