@@ -13,7 +13,7 @@ func BenchmarkCheck(b *testing.B) {
 	for _, n := range []int{0, 100, 1000, 10000} {
 		b.Run(fmt.Sprintf("claims=%d", n), func(b *testing.B) {
 			leader, followers := many(b)
-			s := openWith(b, Config{Endpoints: []string{leader.url, followers[0].url}, Prefix: "/" + b.Name()})
+			s := openWith(b, Config{Endpoints: []string{leader.url, followers[0].url}})
 			join(b, s, "a")
 			fill(b, s, n)
 			snap := must[Snapshot](b)(s.Read(seconds(b)))
@@ -49,7 +49,7 @@ func BenchmarkCommit(b *testing.B) {
 	for _, n := range []int{1, MaxWrites} {
 		b.Run(fmt.Sprintf("writes=%d", n), func(b *testing.B) {
 			leader, followers := many(b)
-			s := openWith(b, Config{Endpoints: []string{leader.url, followers[0].url}, Prefix: "/" + b.Name()})
+			s := openWith(b, Config{Endpoints: []string{leader.url, followers[0].url}})
 			me, _ := join(b, s, "a")
 			c := Commit{Node: me.Node, MemberRev: me.MemberRev, Writes: make([]Write, n)}
 			for i := range c.Writes {
@@ -75,7 +75,7 @@ func BenchmarkCommit(b *testing.B) {
 // BenchmarkRenew measures a renewal over the stream that is kept.
 func BenchmarkRenew(b *testing.B) {
 	leader, followers := many(b)
-	s := openWith(b, Config{Endpoints: []string{leader.url, followers[0].url}, Prefix: "/" + b.Name()})
+	s := openWith(b, Config{Endpoints: []string{leader.url, followers[0].url}})
 	_, lease := join(b, s, "a")
 	b.ReportAllocs()
 	for b.Loop() {

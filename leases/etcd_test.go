@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,7 +32,11 @@ var (
 
 	binary  string // of the etcd server
 	scratch string // directory for data and logs
-	running []*member
+
+	mu       sync.Mutex
+	running  []*member
+	prefixes sync.Map // of tests
+	runs     atomic.Int64
 )
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
@@ -135,7 +140,9 @@ func (m *member) start() error {
 	m.cmd = exec.Command(binary, m.args...)
 	m.cmd.Stdout, m.cmd.Stderr = log, log
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	mu.Lock()
 	running = append(running, m)
+	mu.Unlock()
 	return m.cmd.Start()
 }
 
@@ -156,7 +163,20 @@ func (m *member) pause(t testing.TB) (resume func()) {
 	}
 	resume = sync.OnceFunc(func() { m.cmd.Process.Signal(syscall.SIGCONT) })
 	t.Cleanup(resume)
+	eventually(t, 5*time.Second, "all of its threads have stopped", m.stopped)
 	return resume
+}
+
+// stopped reports whether every thread of the process is in state T (proc(5), /proc/pid/stat).
+func (m *member) stopped() bool {
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", m.cmd.Process.Pid))
+	for _, file := range stats {
+		stat, err := os.ReadFile(file)
+		if _, state, _ := strings.Cut(string(stat), ") "); err != nil || !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return err == nil && len(stats) > 0
 }
 
 func (c *cluster) urls() []string {
@@ -259,7 +279,7 @@ func brisk(t testing.TB, urls ...string) *Store {
 func openWith(t testing.TB, cfg Config) *Store {
 	t.Helper()
 	if cfg.Prefix == "" {
-		cfg.Prefix = "/" + t.Name()
+		cfg.Prefix = prefix(t)
 	}
 	if cfg.Now == nil {
 		cfg.Now = boottime
@@ -276,6 +296,12 @@ func openWith(t testing.TB, cfg Config) *Store {
 		}
 	})
 	return s
+}
+
+// prefix is the same for all Stores of one test, and new each time it runs.
+func prefix(t testing.TB) string {
+	p, _ := prefixes.LoadOrStore(t, fmt.Sprintf("/%s-%d", t.Name(), runs.Add(1)))
+	return p.(string)
 }
 
 // prefer sets the order in which the servers are asked.

@@ -18,7 +18,9 @@ type proxy struct {
 	swallow bool          // answers of the server are read and thrown away
 	delay   time.Duration // of answers
 	made    int           // connections, ever
+	asked   int           // bytes sent to the server
 	conns   []net.Conn
+	closed  bool
 	all     sync.WaitGroup
 }
 
@@ -41,10 +43,16 @@ func newProxy(t testing.TB, to string) *proxy {
 				continue
 			}
 			p.mu.Lock()
+			if p.closed {
+				p.mu.Unlock()
+				down.Close()
+				up.Close()
+				return
+			}
 			p.conns = append(p.conns, down, up)
 			p.made++
 			p.mu.Unlock()
-			p.all.Go(func() { io.Copy(up, down); up.Close() })
+			p.all.Go(func() { io.Copy(meter{p, up}, down); up.Close() })
 			p.all.Go(func() { io.Copy(filter{p, down}, up); down.Close() })
 		}
 	})
@@ -53,6 +61,9 @@ func newProxy(t testing.TB, to string) *proxy {
 }
 
 func (p *proxy) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
 	p.listen.Close()
 	p.cut()
 	p.all.Wait()
@@ -86,6 +97,26 @@ func (p *proxy) connections() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.made
+}
+
+// upstream is how many bytes were sent to the server.
+func (p *proxy) upstream() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked
+}
+
+type meter struct {
+	p *proxy
+	w io.Writer
+}
+
+func (m meter) Write(b []byte) (int, error) {
+	n, err := m.w.Write(b)
+	m.p.mu.Lock()
+	defer m.p.mu.Unlock()
+	m.p.asked += n
+	return n, err
 }
 
 type filter struct {

@@ -81,7 +81,7 @@ func TestPassword(t *testing.T) {
 	}
 	m := c.members[0]
 	defer func() { m.kill() }()
-	enableAuth(t, raw(t, m.url), "vip", "pass", "/"+t.Name())
+	enableAuth(t, raw(t, m.url), "vip", "pass", prefix(t))
 
 	s := openWith(t, Config{Endpoints: c.urls(), Timeout: 2 * time.Second, Username: "vip", Password: "pass"})
 	everything(t, s)
@@ -145,7 +145,7 @@ func TestClientCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer admin.Close()
-	enableAuth(t, admin, "node", "", "/"+t.Name())
+	enableAuth(t, admin, "node", "", prefix(t))
 
 	s := openWith(t, Config{Endpoints: c.urls(), Timeout: 2 * time.Second, TLS: withCert(node)})
 	everything(t, s)

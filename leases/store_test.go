@@ -101,7 +101,7 @@ func TestClose(t *testing.T) {
 	}
 	before := runtime.NumGoroutine()
 	silent := newProxy(t, one(t).members[0].url)
-	s, err := Open(Config{Endpoints: []string{silent.url}, Prefix: "/" + t.Name(), Now: boottime, Timeout: time.Minute})
+	s, err := Open(Config{Endpoints: []string{silent.url}, Prefix: prefix(t), Now: boottime, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,9 +112,13 @@ func TestClose(t *testing.T) {
 	must[time.Duration](t)(s.Renew(seconds(t), lease))
 	watched := make(chan error, 1)
 	started := make(chan struct{}, 100)
-	put(t, s, "x", "1")
-	go func() { watched <- s.Watch(context.Background(), 1, func(Batch) { started <- struct{}{} }) }()
-	<-started
+	rev := put(t, s, "x", "1")
+	go func() { watched <- s.Watch(context.Background(), rev, func(Batch) { started <- struct{}{} }) }()
+	select {
+	case <-started:
+	case err := <-watched:
+		t.Fatal(err)
+	}
 	silent.mute(true)
 	checked := make(chan error, 1)
 	go func() { _, err := s.Check(context.Background(), "a", 0); checked <- err }()
@@ -140,7 +144,7 @@ func TestClose(t *testing.T) {
 	if _, err := s.Renew(seconds(t), lease); !errors.Is(err, ErrClosed) {
 		t.Errorf("renew: %v", err)
 	}
-	if err := s.Watch(seconds(t), 1, nil); !errors.Is(err, ErrClosed) {
+	if err := s.Watch(seconds(t), rev, nil); !errors.Is(err, ErrClosed) {
 		t.Errorf("watch: %v", err)
 	}
 	if _, err := s.Commit(seconds(t), Commit{Node: "a", MemberRev: 1}); !errors.Is(err, ErrClosed) || !errors.Is(err, ErrNotApplied) {
@@ -152,6 +156,7 @@ func TestClose(t *testing.T) {
 
 // A Store is opened while etcd is away, and works once it is there.
 func TestEtcdComesLater(t *testing.T) {
+	t.Parallel()
 	c, err := startCluster(1)
 	if err != nil {
 		t.Fatal(err)

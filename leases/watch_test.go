@@ -77,6 +77,7 @@ func TestWatch(t *testing.T) {
 // Nothing is written for longer than three probes take. The watch stays, and says how fresh it is: also right after a read, when the
 // revision it waits for is yet to come.
 func TestWatchIdle(t *testing.T) {
+	t.Parallel()
 	c, err := startCluster(1) // of its own, so that really nothing happens
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +217,10 @@ func TestWatchBroken(t *testing.T) {
 				t.Fatal("not noticed")
 			}
 			t.Logf("noticed after %v", time.Since(begin))
-			// The next watch asks the other server, and misses nothing.
+			if s.ranked()[0].url == p.url {
+				t.Error("the broken server is still asked first")
+			}
+			// The next watch misses nothing.
 			batches, _ = watching(t, s, snap.Revision+2)
 			rev := put(t, s, "x", "3")
 			if b := next(t, batches); b.Revision != rev {
