@@ -32,12 +32,23 @@ type leveller struct {
 
 // evenLoad places every free VIP so that the sum of load²/weight is minimal,
 // narrows the row of each to the nodes it has in any such placement, and
-// returns how many VIPs each node has in any of them.
-func (t *table) evenLoad() room {
+// returns how many VIPs each node has in any of them. It is settled, and these
+// two are left undone, if every free VIP can stay with a live holder.
+func (t *table) evenLoad() (r room, settled bool) {
 	l := &leveller{table: t, load: append([]int32(nil), t.load...)}
 	l.fill()
 	l.level()
-	return l.narrow()
+	settled = true
+	for _, v := range l.free {
+		if l.at[v] != l.home[v] {
+			settled = false
+			break
+		}
+	}
+	if settled {
+		return room{}, true
+	}
+	return l.narrow(), false
 }
 
 func (l *leveller) cost(u int32) ratio   { return ratio{2*int64(l.load[u]) + 1, l.weight[u]} }

@@ -128,7 +128,10 @@ func (t *table) solve() {
 	if len(t.free) == 0 {
 		return
 	}
-	room := t.evenLoad()
+	room, settled := t.evenLoad()
+	if settled {
+		return
+	}
 	open := t.fewestMoves(room)
 	t.fewestPairs(open, room)
 }
