@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"viplease/coordinator/plan"
@@ -20,6 +19,52 @@ type trouble struct {
 // trouble tells whether the node is in this kind of it.
 func (n *node) trouble(k Kind) bool {
 	return slices.ContainsFunc(n.troubles, func(t trouble) bool { return t.kind == k && t.end > n.w.now })
+}
+
+// plan lets a fault happen in its time.
+func (w *world) plan(f Fault) {
+	if f.On == atOnce {
+		w.quiet = max(w.quiet, f.At+f.For)
+		w.at(f.At, nil, func() { w.strike(f) })
+		return
+	}
+	w.quiet = max(w.quiet, f.At+w.s.span()+f.For)
+	w.at(f.At, nil, func() { w.armed = append(w.armed, f) })
+	w.at(f.At+w.s.span(), nil, func() {
+		w.armed = slices.DeleteFunc(w.armed, func(a Fault) bool { return a == f })
+	})
+}
+
+// moment lets the faults that waited for it happen, within a few milliseconds.
+func (w *world) moment(n *node, a plan.Action) {
+	for i := 0; i < len(w.armed); i++ {
+		f := w.armed[i]
+		if !f.On.is(a) {
+			continue
+		}
+		w.armed = slices.Delete(w.armed, i, i+1)
+		i--
+		if f.Actor {
+			f.Node = n.id
+		}
+		w.after(w.dice.upTo(5*time.Millisecond), nil, func() { w.strike(f) })
+	}
+}
+
+// is tells whether an action brings the moment about.
+func (m moment) is(a plan.Action) bool {
+	kinds := map[moment]plan.Kind{onTake: plan.Take, onRestamp: plan.Restamp, onOffer: plan.Offer, onAccept: plan.Accept, onTransfer: plan.Transfer, onRelease: plan.Release}
+	switch a := a.(type) {
+	case plan.Commit:
+		return slices.ContainsFunc(a.Writes, func(w plan.ClaimWrite) bool { return w.Kind == kinds[m] })
+	case plan.Register:
+		return m == onRegister
+	case plan.RaiseAddresses:
+		return m == onRaise && slices.ContainsFunc(a.Items, func(it plan.Item) bool { return it.Fresh })
+	case plan.DelAddresses:
+		return m == onDel
+	}
+	return false
 }
 
 // strike lets a fault happen.
@@ -50,8 +95,10 @@ func (w *world) strike(f Fault) {
 			n.kernel.drop(vip*perVIP + k)
 		}
 	case AddForeign:
-		n.foreign(vip, true)
-		w.after(f.For, nil, func() { n.foreign(vip, false) })
+		for k := range w.placeOf[vip] {
+			n.kernel.drop(vip*perVIP + k)
+			n.kernel.slots[vip*perVIP+k].foreign = true
+		}
 	case LinkDown:
 		n.linkDown = w.now + f.For
 		n.kernel.flapLink()
@@ -98,17 +145,6 @@ func (n *node) trouble0() {
 	n.clock.offset = n.dice.between(5*time.Second, 20*time.Second) - n.w.now
 }
 
-// foreign lets somebody else have a VIP's addresses on this node.
-func (n *node) foreign(vip int, there bool) {
-	for k := range n.w.placeOf[vip] {
-		i := vip*perVIP + k
-		if there {
-			n.kernel.drop(i)
-		}
-		n.kernel.slots[i].foreign = there
-	}
-}
-
 func (k *kernel) flapLink() {
 	if p := k.n.proc; p != nil {
 		k.n.w.after(k.dice.upTo(flapEvent), p, func() { p.post(plan.AddressChanged{}) })
@@ -130,7 +166,7 @@ func (w *world) operate(f Fault, n *node, vip int) {
 	case CopyClaim:
 		var values [][]byte
 		for _, c := range e.log {
-			if strings.HasPrefix(c.entry.Key, "claims/") && !c.deleted {
+			if c.entry.Key == name && !c.deleted && decodeClaim(c.entry.Value).Writes == c.entry.Version { // the protocol wrote it
 				values = append(values, c.entry.Value)
 			}
 		}

@@ -28,7 +28,7 @@ type kernel struct {
 
 // slot is one address, up or not.
 type slot struct {
-	up, foreign bool          // foreign: somebody else put it there, for ever; it does not count
+	up, foreign bool          // foreign: somebody else put it there, without an end; it does not count
 	end         time.Duration // true time at which the kernel ends it
 	timer       bool          // an event for that is on its way
 }
@@ -70,8 +70,9 @@ func (k *kernel) expire(i int) {
 	})
 }
 
-// drop takes an address of ours off.
+// drop takes an address off, whoever set it.
 func (k *kernel) drop(i int) {
+	k.slots[i].foreign = false
 	if !k.slots[i].up {
 		return
 	}
@@ -102,7 +103,7 @@ func (k *kernel) flap(i int, present bool) {
 func (k *kernel) present() map[plan.Address]bool {
 	have := map[plan.Address]bool{}
 	for i := range k.slots {
-		if k.slots[i].up {
+		if k.slots[i].up || k.slots[i].foreign {
 			have[slotAddress(i)] = true
 		}
 	}

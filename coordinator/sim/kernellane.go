@@ -8,8 +8,9 @@ import (
 )
 
 var (
-	errLate   = errors.New("too late")
-	errKernel = errors.New("the kernel refuses")
+	errLate    = errors.New("too late")
+	errKernel  = errors.New("the kernel refuses")
+	errForeign = errors.New("set by somebody else")
 )
 
 // nextKernelAction carries out what touches addresses, one action at a time, in order.
@@ -84,14 +85,14 @@ func (p *process) raise(a plan.RaiseAddresses, at int) {
 		}
 		// A send that was overtaken is undone at once, in this very event: how many microseconds that takes is nobody's promise.
 		if p.n.bootTime() >= a.Until && !p.n.w.mutant.noClock {
-			p.overtaken(items)
+			p.undo(items...)
 			p.sent(a, at, chunk, errs, true)
 			return
 		}
 		p.kernelStep(func() {
 			late := p.n.bootTime() >= a.Until && !p.n.w.mutant.noClock
 			if late {
-				p.overtaken(items)
+				p.undo(items...)
 			}
 			p.sent(a, at, chunk, errs, late)
 		})
@@ -100,16 +101,22 @@ func (p *process) raise(a plan.RaiseAddresses, at int) {
 
 func (p *process) setAll(it plan.Item) error {
 	failing := p.n.trouble(KernelFails)
-	for i, addr := range it.Addresses {
-		if failing && i == len(it.Addresses)-1 || !p.n.kernel.set(slotOf(addr), p.n.cfg.Hold) {
-			p.overtaken([]plan.Item{it})
+	for k, addr := range it.Addresses {
+		i := slotOf(addr)
+		if failing && k == len(it.Addresses)-1 {
+			p.undo(it)
 			return errKernel
+		}
+		if !p.n.kernel.set(i, p.n.cfg.Hold) {
+			p.undo(it)
+			p.n.kernel.slots[i].foreign = true // left as it is
+			return errForeign
 		}
 	}
 	return nil
 }
 
-func (p *process) overtaken(items []plan.Item) {
+func (p *process) undo(items ...plan.Item) {
 	for _, it := range items {
 		for _, addr := range it.Addresses {
 			p.n.kernel.drop(slotOf(addr))
@@ -120,7 +127,7 @@ func (p *process) overtaken(items []plan.Item) {
 // sent reports on a message and goes on with the next.
 func (p *process) sent(a plan.RaiseAddresses, at, n int, errs []error, late bool) {
 	for i, it := range a.Items[at : at+n] {
-		f := plan.AddressesRaised{VIP: it.VIP, T0: a.T0, Err: errs[i]}
+		f := plan.AddressesRaised{VIP: it.VIP, T0: a.T0, Err: errs[i], Foreign: errs[i] == errForeign}
 		if late {
 			f.Late, f.Err = true, errLate
 		}
@@ -143,7 +150,7 @@ func (p *process) raised(f plan.AddressesRaised) {
 func (p *process) del(a plan.DelAddresses) {
 	failing := p.n.trouble(KernelFails)
 	if !failing {
-		p.overtaken(a.Items)
+		p.undo(a.Items...)
 	}
 	p.kernelStep(func() {
 		for _, it := range a.Items {

@@ -60,6 +60,7 @@ type process struct {
 	inbox   []plan.Fact   // while it hangs
 	timer   time.Duration // when the next wake-up is due, true time
 	waking  time.Duration // when the event for it comes
+	turned  time.Duration // boot time of the loop's last turn
 	saved   int
 	saving  time.Duration // until when the memory lane is busy
 	queue   []plan.Action // of the kernel lane
@@ -83,7 +84,7 @@ func (n *node) start() {
 	cfg.Boot = fmt.Sprintf("boot-%s-%d", n.name, n.boot)
 	cfg.Seed = fmt.Sprintf("%s.%d", n.name, n.started)
 	now := n.instant()
-	p := &process{n: n, view: plan.New(cfg, now), timer: never, waking: never}
+	p := &process{n: n, view: plan.New(cfg, now), timer: never, waking: never, turned: now.Boot}
 	n.proc = p
 	n.w.trace.note(n, "starts")
 	p.view.Apply(n.memory, now)
@@ -138,10 +139,15 @@ func (p *process) resume() {
 func (p *process) turn() {
 	w := p.n.w
 	now := p.n.instant()
+	if now.Boot-p.turned > turnEvery+pauseMost {
+		p.view.Apply(plan.Paused{Why: "it did not run"}, now)
+	}
+	p.turned = now.Boot
 	actions, wake := plan.Decide(p.view, now)
 	p.view.Dispatched(actions, now)
 	for _, a := range actions {
 		w.trace.action(p.n, a)
+		w.moment(p.n, a)
 		p.dispatch(a)
 		if p.dead {
 			return
@@ -154,7 +160,7 @@ func (p *process) turn() {
 		p.exit()
 		return
 	}
-	p.timer = w.now + p.n.clock.until(min(max(wake-now.Boot, 0), p.n.cfg.CheckInterval))
+	p.timer = w.now + p.n.clock.until(min(max(wake-now.Boot, 0), turnEvery))
 	p.arm()
 }
 
@@ -190,7 +196,11 @@ func (p *process) leave() {
 	p.post(plan.Leave{Deadline: p.n.bootTime() + leaveWithin})
 }
 
+// As in package coordinator.
 const (
+	turnEvery = 100 * time.Millisecond
+	pauseMost = 200 * time.Millisecond
+
 	leaveWithin = 5 * time.Second
 	leaveGrace  = time.Second
 )

@@ -23,7 +23,28 @@ type Fault struct {
 	Node    int
 	VIP     int
 	Calls   calls // for what strikes calls to etcd
+	On      moment
+	Actor   bool // it strikes the node that brings the moment about, not Node
 }
+
+// moment makes a fault wait, from its time on, until some node does this; never for longer than Schedule.span.
+type moment int
+
+const (
+	atOnce moment = iota
+	onTake
+	onRestamp
+	onOffer
+	onAccept
+	onTransfer
+	onRelease
+	onRegister
+	onRaise // of addresses that are not up
+	onDel
+	moments
+)
+
+var momentNames = [moments]string{"", "take", "re-stamp", "offer", "accept", "transfer", "release", "register", "raise", "del"}
 
 // Kind is what a Fault does.
 type Kind int
@@ -48,7 +69,7 @@ const (
 	Stall                   // address operations take long
 	KernelFails             // and fail
 	DelAddress              // somebody deletes an address of the node
-	AddForeign              // somebody adds one, for as long as the fault lasts
+	AddForeign              // somebody adds one, without an end
 	LinkDown                // the node's link is down
 	DelClaim                // an operator deletes a claim
 	PutClaim                // or writes it by hand
@@ -79,6 +100,12 @@ func (f Fault) String() string {
 	s := fmt.Sprintf("%s n%d v%d at %v for %v", f.Kind, f.Node, f.VIP, f.At, f.For)
 	if f.Kind <= Lie {
 		s += " of " + f.Calls.String()
+	}
+	if f.On != atOnce {
+		s += ", when somebody begins to " + momentNames[f.On]
+		if f.Actor {
+			s += ", to that node"
+		}
 	}
 	return s
 }
@@ -126,6 +153,9 @@ func Random(seed uint64) Schedule {
 		f.Calls = calls(1 + d.n(int(allCalls)))
 		if d.one(2) {
 			f.Calls = []calls{watching, writes, watching | reads, allCalls, checks, writes | leaseCalls}[d.n(6)]
+		}
+		if d.one(3) {
+			f.On, f.Actor = moment(d.n(int(moments))), d.one(2)
 		}
 		s.Faults = append(s.Faults, f)
 	}

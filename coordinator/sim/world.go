@@ -48,6 +48,7 @@ type world struct {
 	placeOf  [][]plan.Address // by VIP
 	quorumAt time.Duration    // etcd has no quorum before
 	quiet    time.Duration    // from here on nothing fails any more
+	armed    []Fault          // faults that wait for their moment
 	judge    judge
 	trace    trace
 }
@@ -149,8 +150,7 @@ func (w *world) run() {
 		w.at(w.dice.upTo(time.Duration(i+1)*50*time.Millisecond), nil, n.start)
 	}
 	for _, f := range w.s.Faults {
-		w.quiet = max(w.quiet, f.At+f.For)
-		w.at(f.At, nil, func() { w.strike(f) })
+		w.plan(f)
 	}
 	w.at(w.quiet, nil, w.calm)
 	for w.judge.verdict == "" && !w.judge.settled && w.step() {
