@@ -70,6 +70,7 @@ func run(ctx context.Context, path string) error {
 		Kernel: &kernelPort{kernel: kernel, cfg: cfg, log: log}, Events: eventPort{kernel}, Announcer: announcerPort{announcer},
 		Memory: memoryPort{dir: dir, boot: id.boot, node: cfg.Node},
 	})
+	injectFaults(c)
 	ln, err := control.Listen(cfg.Control.Socket, 0o660)
 	if err != nil {
 		return err

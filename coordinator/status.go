@@ -47,6 +47,11 @@ func (c *Coordinator) ask(ctx context.Context, f func(*plan.View, plan.Now)) err
 	}
 }
 
+// Do runs f in the loop and waits for it, two seconds at the most: whatever f does, hang or panic, the loop does. For tests of exactly that.
+func (c *Coordinator) Do(f func()) {
+	_ = c.ask(context.Background(), func(*plan.View, plan.Now) { f() })
+}
+
 // Snapshot returns what this node knows now. It may be called from any goroutine; it waits for the loop, two seconds at the most, and says in
 // Self.Trouble if that does not answer.
 func (c *Coordinator) Snapshot() Snapshot {

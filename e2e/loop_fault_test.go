@@ -1,0 +1,73 @@
+package e2e
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"viplease/e2e/cluster"
+	"viplease/e2e/lab"
+)
+
+// labBuild builds the daemon with the faults that only the daemon itself can inject.
+func labBuild(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "viplease")
+	build := exec.Command("go", "build", "-tags", "lab", "-o", binary, ".")
+	build.Dir = ".."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build with the lab's faults: %v\n%s", err, out)
+	}
+	return binary
+}
+
+func faulty(t *testing.T) (*cluster.Cluster, *lab.Node) {
+	t.Helper()
+	binary := labBuild(t)
+	c := cluster.Start(t, cluster.Options{Idle: true})
+	for _, n := range c.Nodes {
+		n.Install(binary)
+		n.Start(c.Config(n.Name))
+	}
+	c.Settled()
+	return c, c.Nodes[1]
+}
+
+func TestLoopThatHangsForEver(t *testing.T) {
+	c, n := faulty(t)
+	for range rounds(1, 20) {
+		began := time.Now()
+		n.Signal(syscall.SIGUSR1)
+		withdrawn(t, c, n, began, cluster.Hold+cluster.Late+200*time.Millisecond) // the kernel ends them: nobody sets them again
+		takenOver(t, c, n, began, 2*cluster.TTL+cluster.Wait+time.Second)
+		if !n.Running() {
+			t.Fatal("the daemon ended: it did not hang")
+		}
+		n.Kill()
+		n.Restart()
+		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+	}
+}
+
+func TestPanicTakesTheAddressesDownFirst(t *testing.T) {
+	c, n := faulty(t)
+	for range rounds(1, 20) {
+		began := time.Now()
+		n.Signal(syscall.SIGUSR2)
+		withdrawn(t, c, n, began, 500*time.Millisecond)
+		select {
+		case <-n.Done():
+		case <-time.After(5 * time.Second):
+			t.Fatal("the daemon lives on after a panic")
+		}
+		if logs := n.Logs(); !strings.Contains(logs, "panic in the loop: SIGUSR2") {
+			t.Errorf("the log does not say why:\n%s", logs)
+		}
+		takenOver(t, c, n, began, takeover)
+		n.Restart()
+		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+	}
+}
