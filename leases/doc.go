@@ -25,9 +25,10 @@
 //
 // # What does an idle node cost etcd?
 //
-// With a check each 0.3 s, a renewal each second and one watch: 5.3 small requests a second, one connection, and no write. A check
-// does not grow with the number of VIPs: it asks for the keys that changed, which etcd 3.7 answers from memory (older ones read all
-// claims to answer it).
+// With a check each 0.3 s, a renewal each second and one watch: 5.3 small requests a second, one connection, and no write. The size of
+// a check does not grow with the number of VIPs, since it asks for the keys that changed. Its time does a little: 0.6 ms without
+// claims, 1 ms with 1,000 and 3 ms with 10,000, measured on etcd 3.7, which finds them in its index in memory; older ones read all
+// claims to find them.
 //
 // # What is a Commit?
 //
