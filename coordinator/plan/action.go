@@ -72,7 +72,8 @@ type Kind string
 
 // The kinds of claim write. All are the same operation, a guarded compare-and-swap.
 const (
-	Take     Kind = "take"     // from an owner that is gone, a release, or nothing
+	Empty    Kind = "empty"    // say that nobody is known to hold it, where the claim is missing or foreign
+	Take     Kind = "take"     // from an owner that is gone, a release, or an empty claim
 	Restamp  Kind = "re-stamp" // own claim, new registration, or to end a doubt
 	Offer    Kind = "offer"    // name the target of a move
 	Cancel   Kind = "cancel"   // take an offer back

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -38,16 +39,35 @@ func (d *decision) write(vip string, c claim, l *local) (ClaimWrite, bool) {
 		if state, _, _ := v.readiness(d.now.Boot); state != StateJoining {
 			return d.restamp(vip, c), true
 		}
-	case !c.valid() && l.lost && l.some && v.vipHere(vip):
-		return d.restamp(vip, c), true
+	case !c.holds() && l.lost && l.up && v.vipHere(vip) && !errors.Is(c.foreign, errNewer):
+		return d.restamp(vip, c), true // its address has been up all along: nobody else can have waited W
+	case !c.valid():
+		if errors.Is(c.foreign, errNewer) || !v.vipHere(vip) || v.self.leaving {
+			return ClaimWrite{}, false
+		}
+		return d.empty(vip, c, l), true
 	case c.valid() && c.To == v.cfg.Node:
 		if c.Accept != v.self.reg.MemberRev && d.accepts(vip, c) {
 			n := d.next(vip, c)
 			n.Accept = v.self.reg.MemberRev
+			n.WaitMS = max(n.WaitMS, v.waitMS()) // it will be shown as soon as it is transferred
 			return ClaimWrite{VIP: vip, Kind: Accept, Claim: n, IfMod: c.mod}, true
 		}
 	}
 	return d.take(vip, c, l)
+}
+
+// empty writes that nobody is known to hold the VIP. Whoever takes it waits as long as anybody known could still show it.
+func (d *decision) empty(vip string, c claim, l *local) ClaimWrite {
+	n := d.next(vip, c)
+	n.Node, n.Reg, n.MemberRev, n.To, n.Accept = "", "", 0, "", 0
+	n.Empty, n.Why = true, "nobody is known to hold it"
+	wait := max(d.v.cfg.Wait, d.v.etcd.widest(), l.lostWait, c.wait())
+	n.WaitMS = int64((wait + time.Millisecond - 1) / time.Millisecond)
+	if here, ok := d.v.vips[vip]; ok {
+		n.Addresses = texts(here.Prefixes)
+	}
+	return ClaimWrite{VIP: vip, Kind: Empty, Claim: n, IfMod: ifMod(c)}
 }
 
 // writeMine: what to write to a claim that this registration holds.
@@ -55,7 +75,9 @@ func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 	v := d.v
 	down := !l.some && l.op == idle && (v.vipHere(vip) || v.allDown(c.Addresses))
 	switch {
-	case l.doubt:
+	case c.born() && down && !l.giving:
+		return d.empty(vip, c, l), true
+	case l.doubt || c.born():
 		return d.restamp(vip, c), true
 	case d.cannot(vip) != "":
 		if down {
@@ -126,7 +148,7 @@ func (d *decision) stamped(vip string, c claim) Claim {
 		n.Since = d.now.Wall
 	}
 	n.Node, n.Reg, n.MemberRev, n.WaitMS = v.cfg.Node, v.self.reg.ID, v.self.reg.MemberRev, v.waitMS()
-	n.To, n.Accept = "", 0
+	n.To, n.Accept, n.Empty = "", 0, false
 	if here, ok := v.vips[vip]; ok {
 		n.Addresses = texts(here.Prefixes)
 	}
@@ -224,8 +246,10 @@ func (d *decision) free(vip string, c claim) (at time.Duration, why string, ok b
 	v := d.v
 	switch {
 	case !c.valid():
-		since, ok := v.evidence.unsure[vip]
-		return since + v.cfg.Wait, "nobody held it", ok
+		return 0, "", false
+	case c.Empty:
+		e, ok := v.evidence.empty[vip]
+		return e.since + max(v.cfg.Wait, c.wait()), "nobody held it", ok && e.mod == c.mod
 	case c.Node == "":
 		return 0, c.Why, true
 	case v.etcd.alive(c.owner()):

@@ -81,7 +81,7 @@ func (d *decision) wanted() State {
 	v := d.v
 	state, why, until := v.readiness(d.now.Boot)
 	d.at(until)
-	st := State{V: Format, State: state, Why: why, Since: d.now.Wall, Weight: v.cfg.Weight, Digest: v.digest, Planner: Planner}
+	st := State{V: Format, State: state, Why: why, Since: d.now.Wall, Weight: v.cfg.Weight, Digest: v.digest, Planner: Planner, WaitMS: v.waitMS()}
 	for _, vip := range v.names {
 		if v.vipHere(vip) && d.cannot(vip) != "" {
 			st.Cannot = append(st.Cannot, vip)
@@ -111,7 +111,7 @@ func (d *decision) state() {
 	}
 	want, have := d.wanted(), v.etcd.states[v.cfg.Node]
 	same := !have.lost && have.State.State == want.State && have.Why == want.Why && have.Weight == want.Weight && have.Digest == want.Digest &&
-		have.Planner == want.Planner && slices.Equal(have.Cannot, want.Cannot)
+		have.Planner == want.Planner && have.WaitMS == want.WaitMS && slices.Equal(have.Cannot, want.Cannot)
 	if !same && !s.stateBusy && d.at(s.stateAt) {
 		if have.State.State == want.State {
 			want.Since = have.Since

@@ -175,6 +175,12 @@ func (d *dialogue) register(entries ...Entry) {
 	d.want("register " + d.v.cfg.Seed + "-1 joining")
 	d.rev++
 	d.tell(Registered{Registration{d.v.cfg.Seed + "-1", d.rev, 77, 3 * time.Second}, d.rev, State{V: 1, State: StateJoining, Digest: d.v.digest}})
+	for _, a := range d.acts {
+		if c, ok := a.(Commit); ok && c.Writes[0].Kind == Empty {
+			d.commit()
+			break
+		}
+	}
 	d.answer()
 	d.acts = nil
 }
@@ -226,7 +232,7 @@ func TestFirstClaimWaitsForMatureAndW(t *testing.T) {
 	d.wait(4980*ms, true)
 	d.want("")
 	d.wait(40*ms, true)
-	d.want("commit take web if 0")
+	d.want("commit take web if 12") // which says since when nobody is known to hold it
 }
 
 func TestClaimThenCheckThenRaise(t *testing.T) {
@@ -375,10 +381,14 @@ func TestMissingClaimIsWrittenAgainByItsHolderAlone(t *testing.T) { // S9
 	d := holding(t)
 	d.rev++
 	d.tell(BatchSeen{Revision: d.rev, Deleted: []Deleted{{"claims/web", d.rev}}})
-	d.want("commit re-stamp web if 0")
 	if _, ok := d.v.mayShow("web", d.now().Boot); ok {
 		t.Fatal("it may show a VIP whose claim is missing")
 	}
+	if got := d.acts[len(d.acts)-1].String(); got != "commit re-stamp web if 0" {
+		t.Fatalf("it wants %s", got)
+	}
+	d.commit() // the claim came out of nothing: it is written once more, while the address is up
+	d.want("commit re-stamp web if 15")
 	// Everybody else waits W.
 	o := start(t, testConfig("o", "web"))
 	b := o.member("b")
@@ -386,10 +396,11 @@ func TestMissingClaimIsWrittenAgainByItsHolderAlone(t *testing.T) { // S9
 	o.wait(6*time.Second, true)
 	o.rev++
 	o.tell(BatchSeen{Revision: o.rev, Deleted: []Deleted{{"claims/web", o.rev}, {"members/b", o.rev}, {"states/b", o.rev}}})
+	o.commit() // empty
 	o.wait(4600*ms, true)
 	o.want("")
 	o.wait(20*ms, true)
-	o.want("commit take web if 0")
+	o.want("commit take web if 16")
 }
 
 func TestCheckThatMissesAClaimExtendsNothing(t *testing.T) { // S9
@@ -417,8 +428,7 @@ func TestHandWrittenClaimIsEvidenceOfNothing(t *testing.T) {
 	released := Claim{V: 1, VIP: "web", Writes: 1, Try: "by hand"} // says write 1, but it is the second
 	e := d.put("claims/web", released, 2)
 	d.tell(d.batch(e))
-	d.wait(4600*ms, true)
-	d.want("")
+	d.want("commit empty web if 15") // W runs from when that is seen
 }
 
 func TestNewProcessKeepsButDoesNotRefreshBeforeItHasWritten(t *testing.T) { // S3, A9
@@ -504,7 +514,7 @@ func TestAddressUnderTwoNamesIsTakenUnderNeither(t *testing.T) {
 	d.want("")
 	d.tell(d.batch(d.put("states/b", State{V: 1, State: StateReady, Weight: 1, Digest: d.v.digest, Planner: Planner, Cannot: []string{"www"}}, 2)))
 	d.wait(20*ms, true)
-	d.want("commit take www if 0")
+	d.want("commit take www if 16")
 }
 
 func TestAddressClaimedUnderAnotherNameIsNotTaken(t *testing.T) {
@@ -519,7 +529,52 @@ func TestAddressClaimedUnderAnotherNameIsNotTaken(t *testing.T) {
 	d.wait(4600*ms, true)
 	d.want("")
 	d.wait(20*ms, true)
-	d.want("commit take www if 0")
+	d.want("commit take www if 15")
+}
+
+func TestClaimOutOfNothingIsShownOnlyByWhomItsAddressIsUpAllAlong(t *testing.T) {
+	d := holding(t)
+	d.rev++
+	d.tell(BatchSeen{Revision: d.rev, Deleted: []Deleted{{"claims/web", d.rev}}})
+	late := d.acts[len(d.acts)-1].(Commit)
+	d.tell(ClaimsFailed{Writes: late.Writes, InDoubt: true})
+	d.wait(3100*ms, false) // cut off: it withdraws
+	d.tell(AddressesDeleted{VIP: "web"}, CheckFailed{}, ClaimsFailed{Writes: late.Writes, InDoubt: true})
+	d.acts = nil
+	// The write commits after all: others may have held and lost the VIP in between.
+	c := late.Writes[0].Claim
+	d.tell(d.batch(d.put("claims/web", c, 1)))
+	d.wait(400*ms, true)
+	if got := d.said(); !strings.HasPrefix(got, "commit empty web if ") || strings.Contains(got, "raise") {
+		t.Fatalf("it wants %q", got)
+	}
+}
+
+func TestEmptyClaimAsksForTheWidestWaitKnown(t *testing.T) { // S10
+	d := start(t, testConfig("a", "web"))
+	b := d.member("b")
+	b[1] = d.put("states/b", State{V: 1, State: StateReady, Weight: 1, Digest: d.v.digest, Planner: Planner, WaitMS: 9000}, 1)
+	d.register(b...)
+	if got := d.v.etcd.claims["web"]; !got.Empty || got.WaitMS != 9000 {
+		t.Fatalf("the empty claim is %+v", got.Claim)
+	}
+}
+
+func TestTargetWithALongerHoldAsksForItsOwnWaitWhenItAccepts(t *testing.T) { // S10
+	cfg := testConfig("a", "web")
+	cfg.Wait = 9 * time.Second
+	d := start(t, cfg)
+	b := d.member("b")
+	offer := claimOf("b", b[0].Create, 1)
+	offer.To = "a"
+	d.register(append(b, d.put("claims/web", offer, 1))...)
+	d.wait(5100*ms, true)
+	for _, a := range d.acts {
+		if c, ok := a.(Commit); ok && c.Writes[0].Kind == Accept && c.Writes[0].Claim.WaitMS == 9000 {
+			return
+		}
+	}
+	t.Fatalf("it wants %v", d.acts)
 }
 
 func TestClaimCopiedFromAnotherKeyIsForeign(t *testing.T) {

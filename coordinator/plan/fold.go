@@ -14,7 +14,7 @@ func (v *View) foldSnapshot(f SnapshotRead, now time.Duration) {
 	}
 	if before.synced {
 		for vip, c := range v.etcd.claims {
-			v.changed(vip, before.claims[vip], c, now)
+			v.changed(vip, before.claims[vip], c)
 		}
 	}
 	v.placed = nil
@@ -41,7 +41,7 @@ func (v *View) fold(changed []Entry, deleted []Deleted, now time.Duration) {
 		}
 		v.placed = nil
 		if isClaim {
-			v.changed(vip, before, v.etcd.claims[vip], now)
+			v.changed(vip, before, v.etcd.claims[vip])
 		}
 	}
 	for _, d := range deleted {
@@ -50,7 +50,7 @@ func (v *View) fold(changed []Entry, deleted []Deleted, now time.Duration) {
 		v.etcd.remove(d.Key, d.Mod)
 		v.placed = nil
 		if isClaim {
-			v.changed(vip, before, v.etcd.claims[vip], now)
+			v.changed(vip, before, v.etcd.claims[vip])
 		}
 	}
 	v.etcd.highest = max(v.etcd.highest, v.etcd.rev)
@@ -67,26 +67,19 @@ func (v *View) standing(now time.Duration) {
 	}
 }
 
-// changed is told of every claim that may have changed. A claim that becomes valid after nobody could tell binds its holder to the wait that everybody
-// else keeps, reckoned from when this node last saw it missing or foreign.
-func (v *View) changed(vip string, before, after claim, now time.Duration) {
+// changed is told of every claim that may have changed.
+func (v *View) changed(vip string, before, after claim) {
 	l := v.local[vip]
 	if l == nil || before.mod == after.mod && before.absent == after.absent {
 		return
 	}
-	if before.valid() && !after.valid() {
-		l.lost = v.mine(before) || v.own(before)
-		if l.lost {
+	if before.holds() && !after.holds() {
+		l.lost, l.lostWait = v.mine(before) || v.own(before), before.wait()
+		if l.lost && l.some {
 			v.note(vip, "claim lost", fmt.Sprintf("%s; writing it again", missing(after)))
 		}
 	}
-	if after.valid() {
-		switch since, unsure := v.evidence.unsure[vip]; {
-		case unsure && !before.valid():
-			l.raiseAfter = since + v.cfg.Wait
-		case before.valid() && before.create != after.create:
-			l.raiseAfter = now + v.cfg.Wait
-		}
+	if after.holds() {
 		l.lost = false
 		if after.Node != before.Node && after.Node != "" && after.Node != v.cfg.Node {
 			v.notes = append(v.notes, Note{VIP: vip, Node: after.Node, What: "claimed", Why: after.Why})
@@ -143,7 +136,7 @@ func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
 			v.fold([]Entry{*r.Current}, nil, now)
 		case before.mod < f.Revision:
 			v.etcd.claims[w.VIP] = claim{absent: true, mod: f.Revision}
-			v.changed(w.VIP, before, v.etcd.claims[w.VIP], now)
+			v.changed(w.VIP, before, v.etcd.claims[w.VIP])
 		}
 	}
 	v.placed = nil
@@ -160,7 +153,7 @@ func (v *View) won(w ClaimWrite, before claim, revision int64, now time.Duration
 		after.create = revision
 	}
 	v.etcd.claims[w.VIP] = after
-	v.changed(w.VIP, before, after, now)
+	v.changed(w.VIP, before, after)
 	switch w.Kind {
 	case Take:
 		v.note(w.VIP, "claimed", w.Claim.Why)

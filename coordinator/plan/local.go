@@ -24,21 +24,21 @@ type local struct {
 	up   bool          // all are
 	t0   time.Duration // of the check that the last lifetime rests on
 
-	raiseAt    time.Duration // back-off after a failed raise
-	fails      int
-	why        string        // of the last failure
-	raiseAfter time.Duration // rule 5: not shown before
+	raiseAt time.Duration // back-off after a failed raise
+	fails   int
+	why     string // of the last failure
 
 	announce, kept bool            // an announcement is due; kept: it was up all along
 	stray          bool            // what is up was set by somebody else
 	vanished       bool            // something else removed an address
 	fights         []time.Duration // when that happened in the last minute
 
-	write   bool          // a claim write is under way
-	writeAt time.Duration // and not before
-	giving  bool          // and it gives the claim away: until it is answered that counts as done and as not done
-	doubt   bool          // rule 4, and at the start of a process [S3]
-	lost    bool          // the claim was ours when it went missing
+	write    bool          // a claim write is under way
+	writeAt  time.Duration // and not before
+	giving   bool          // and it gives the claim away: until it is answered that counts as done and as not done
+	doubt    bool          // rule 4, and at the start of a process [S3]
+	lost     bool          // the claim was ours when it went missing
+	lostWait time.Duration // what the claim that went missing asked for
 
 	offered   string        // target of the offer that this process made
 	offeredAt time.Duration // when

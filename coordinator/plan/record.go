@@ -20,8 +20,8 @@ const Format = 1
 const Planner = 1
 
 const (
-	maxValue = 1 << 20         // a larger value is not ours
-	maxWait  = 5 * time.Minute // what a claim's wait_ms can ask for at most: a hostile value must not block a takeover for ever
+	maxValue = 1 << 20       // a larger value is not ours
+	maxWait  = 2 * time.Hour // what wait_ms can ask for at most: more than the longest hold needs, and no value blocks a takeover for ever
 )
 
 // Member is the value of members/<node>, written once per registration.
@@ -43,6 +43,7 @@ type State struct {
 	Weight  int       `json:"weight"`
 	Digest  string    `json:"digest"` // of the placement configuration: configs/<digest>
 	Planner int       `json:"planner"`
+	WaitMS  int64     `json:"wait_ms"`          // its takeover wait W
 	Cannot  []string  `json:"cannot,omitempty"` // VIPs of that configuration which it cannot hold now
 }
 
@@ -58,6 +59,7 @@ type Claim struct {
 	V         int       `json:"v"`
 	VIP       string    `json:"vip"`                  // the key's own name: a value copied from another key gives itself away
 	Node      string    `json:"node"`                 // "": released
+	Empty     bool      `json:"empty,omitempty"`      // nobody is known to hold it, which is not the same: free when W has passed since it was seen
 	Reg       string    `json:"reg,omitempty"`        // the holder's registration: its random id
 	MemberRev int64     `json:"member_rev,omitempty"` // and the create revision of its member key
 	WaitMS    int64     `json:"wait_ms"`              // the holder's takeover wait W
@@ -96,7 +98,10 @@ type Intent struct {
 
 var name = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,253}$`)
 
-var errForeign = errors.New("not written by viplease")
+var (
+	errForeign = errors.New("not written by viplease")
+	errNewer   = errors.New("written by a newer viplease") // not understood, and left alone
+)
 
 // decode reads a value from etcd, which is untrusted input: it is bounded, and a format that this version does not know is refused.
 func decode[T any](value []byte, version func(*T) int) (T, error) {
@@ -107,8 +112,11 @@ func decode[T any](value []byte, version func(*T) int) (T, error) {
 	if err := json.Unmarshal(value, &t); err != nil {
 		return t, fmt.Errorf("%w: %w", errForeign, err)
 	}
-	if got := version(&t); got != Format {
-		return t, fmt.Errorf("%w: format %d, this version knows %d", errForeign, got, Format)
+	switch got := version(&t); {
+	case got > Format:
+		return t, fmt.Errorf("%w: format %d, this version knows %d", errNewer, got, Format)
+	case got != Format:
+		return t, fmt.Errorf("%w: format %d", errForeign, got)
 	}
 	return t, nil
 }
@@ -154,15 +162,17 @@ func decodeClaim(vip string, value []byte, version int64) (Claim, error) {
 		return c, fmt.Errorf("%w: it says write %d, etcd counts %d", errForeign, c.Writes, version)
 	case c.Node != "" && (!name.MatchString(c.Node) || c.Reg == "" || c.MemberRev <= 0):
 		return c, fmt.Errorf("%w: no registration", errForeign)
-	case c.Node == "" && (c.Reg != "" || c.MemberRev != 0):
-		return c, fmt.Errorf("%w: a registration without a node", errForeign)
+	case c.Node == "" && (c.Reg != "" || c.MemberRev != 0) || c.Node != "" && c.Empty:
+		return c, fmt.Errorf("%w: a registration without a node, or a node in an empty claim", errForeign)
 	}
 	return c, nil
 }
 
 // wait is how long a taker lets pass at the least, by what the claim says.
-func (c Claim) wait() time.Duration {
-	return min(max(time.Duration(c.WaitMS)*time.Millisecond, 0), maxWait)
+func (c Claim) wait() time.Duration { return waitOf(c.WaitMS) }
+
+func waitOf(ms int64) time.Duration {
+	return time.Duration(min(max(ms, 0), maxWait.Milliseconds())) * time.Millisecond
 }
 
 // Encode returns the value as one line of JSON, as it stands in etcd.

@@ -115,11 +115,14 @@ func (v *View) foldRegistered(f Registered, now Now) {
 	}
 	v.remember++
 	v.etcd.highest = max(v.etcd.highest, f.Revision)
-	v.etcd.members[v.cfg.Node] = member{Member{Reg: f.Registration.ID}, f.Registration.MemberRev}
-	v.etcd.states[v.cfg.Node] = stated{State: f.State, mod: f.Revision}
 	v.placed = nil
-	v.judge(now.Boot)
 	v.note("", "registered", f.Registration.ID)
+	if v.etcd.rev < f.Registration.MemberRev {
+		v.etcd.members[v.cfg.Node] = member{Member{Reg: f.Registration.ID}, f.Registration.MemberRev}
+		v.etcd.states[v.cfg.Node] = stated{State: f.State, mod: f.Revision}
+	}
+	v.judge(now.Boot)
+	v.standing(now.Boot) // the watch may have seen its end already
 }
 
 func (v *View) foldRegisterFailed(f RegisterFailed, now time.Duration) {
@@ -218,7 +221,7 @@ func (v *View) adopt(now time.Duration) {
 func (v *View) wentBack(why string, now time.Duration) {
 	v.note("", "store went back", why+": everything is withdrawn and forgotten")
 	v.etcd = newStore()
-	v.evidence = evidence{map[MemberRef]time.Duration{}, map[string]time.Duration{}}
+	v.evidence = newEvidence()
 	v.notBefore = now + v.cfg.Wait
 	v.self.phase, v.self.pending, v.self.known, v.self.adopted = unregistered, "", nil, false
 	v.self.good = good{}

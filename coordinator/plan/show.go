@@ -16,7 +16,9 @@ func (v *View) mayShow(vip string, now time.Duration) (until time.Duration, ok b
 		return 0, false
 	case l.doubt || l.giving: // rule 4 [S2, S3]
 		return 0, false
-	case now < l.raiseAfter && !l.up: // rule 5
+	case c.born() && !l.up: // rule 5
+		return 0, false
+	case c.wait() < v.cfg.Wait: // takers would not wait long enough [S10]
 		return 0, false
 	case now < v.notBefore:
 		return 0, false
@@ -43,7 +45,7 @@ func (v *View) mayKeep(vip string, now time.Duration) bool {
 	case !v.etcd.synced: // a new process has not read yet; one whose store went back has forgotten
 		return v.notBefore == 0
 	}
-	return v.mine(c) || v.own(c) || !c.valid() && v.vipHere(vip) && l.lost
+	return v.mine(c) || v.own(c) || !c.holds() && v.vipHere(vip) && l.lost
 }
 
 // addresses decides about every address of ours on this node: at most one operation per VIP at a time.
@@ -120,10 +122,9 @@ func (d *decision) raise(vip string) (Item, bool) {
 	if l.up {
 		return Item{VIP: vip, Addresses: l.place.Addresses}, ok && v.self.good.t0 > l.t0
 	}
-	d.at(l.raiseAfter)
 	d.at(v.notBefore)
 	if !ok || d.now.Boot > until-raiseMargin {
-		d.urgent = d.urgent || !l.doubt && !l.giving && d.now.Boot >= l.raiseAfter
+		d.urgent = d.urgent || !l.doubt && !l.giving && !v.etcd.claims[vip].born()
 		return Item{}, false
 	}
 	return Item{VIP: vip, Addresses: l.place.Addresses, Fresh: true}, true

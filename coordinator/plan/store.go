@@ -46,6 +46,13 @@ type claim struct {
 // valid tells whether the claim says anything. Nothing may be concluded from one that does not, but that W must pass.
 func (c claim) valid() bool { return c.mod > 0 && !c.absent && c.foreign == nil }
 
+// holds tells whether the claim says who holds the VIP, or that its holder released it.
+func (c claim) holds() bool { return c.valid() && !c.Empty }
+
+// born tells whether the claim came out of nothing, as the first value of its key, with a holder: only one whose address has been up all along may
+// write that, and show it.
+func (c claim) born() bool { return c.valid() && c.version == 1 && c.Node != "" }
+
 func (c claim) owner() MemberRef { return MemberRef{c.Node, c.MemberRev} }
 
 func newStore() store {
@@ -53,6 +60,20 @@ func newStore() store {
 		members: map[string]member{}, states: map[string]stated{}, claims: map[string]claim{},
 		layouts: map[string]Layout{}, drains: map[string]Intent{}, pins: map[string]Intent{},
 	}
+}
+
+// widest is the largest takeover wait that any member or claim is known to have: what nobody has to go by is waited out with it [S10].
+func (s *store) widest() time.Duration {
+	w := time.Duration(0)
+	for _, st := range s.states {
+		w = max(w, waitOf(st.WaitMS))
+	}
+	for _, c := range s.claims {
+		if c.valid() {
+			w = max(w, c.wait())
+		}
+	}
+	return w
 }
 
 // alive tells whether the registration stands in this view.
@@ -185,7 +206,7 @@ func (s *store) replace(f SnapshotRead) bool {
 		fresh.put(e)
 	}
 	for vip, c := range s.claims {
-		now, ok := fresh.claims[vip]
+		_, ok := fresh.claims[vip]
 		switch {
 		case c.mod > f.Revision: // ours, committed after the snapshot was taken
 			fresh.claims[vip] = c
@@ -193,8 +214,6 @@ func (s *store) replace(f SnapshotRead) bool {
 			fresh.claims[vip] = claim{absent: true, mod: f.Revision}
 		case !ok:
 			fresh.claims[vip] = c
-		case c.valid() && now.create != c.create:
-			// It was deleted and written again between two looks: said below in View.foldSnapshot.
 		}
 	}
 	for node, st := range s.states {
@@ -212,8 +231,16 @@ func (s *store) replace(f SnapshotRead) bool {
 
 // evidence is what may justify taking a claim, and since when this node has seen it, on its boot-time clock.
 type evidence struct {
-	gone   map[MemberRef]time.Duration // the owner's registration does not stand [S6]
-	unsure map[string]time.Duration    // the claim is missing or foreign [S9]
+	gone  map[MemberRef]time.Duration // the owner's registration does not stand [S6]
+	empty map[string]seen             // the claim is empty [S9]
+}
+
+func newEvidence() evidence { return evidence{map[MemberRef]time.Duration{}, map[string]seen{}} }
+
+// seen is an empty claim, by its mod revision, and since when it has been seen.
+type seen struct {
+	mod   int64
+	since time.Duration
 }
 
 // judge brings the evidence up to date with the view. An owner is judged only from a state that is not older than its claim [S5].
@@ -233,10 +260,11 @@ func (ev *evidence) judge(s *store, vips map[string]VIP, now time.Duration) {
 	}
 	ev.gone = gone
 	for vip := range vips {
-		if s.claims[vip].valid() {
-			delete(ev.unsure, vip)
-		} else if _, ok := ev.unsure[vip]; !ok {
-			ev.unsure[vip] = now
+		switch c := s.claims[vip]; {
+		case !c.valid() || !c.Empty:
+			delete(ev.empty, vip)
+		case ev.empty[vip].mod != c.mod:
+			ev.empty[vip] = seen{c.mod, now}
 		}
 	}
 }

@@ -34,7 +34,7 @@ type View struct {
 func New(cfg Config, now Now) *View {
 	v := &View{
 		cfg: cfg, vips: map[string]VIP{}, local: map[string]*local{},
-		etcd: newStore(), evidence: evidence{map[MemberRef]time.Duration{}, map[string]time.Duration{}},
+		etcd: newStore(), evidence: newEvidence(),
 		self: newSelf(cfg, now),
 	}
 	v.layout, v.digest = layout(cfg)
