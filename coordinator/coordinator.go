@@ -257,7 +257,9 @@ func (c *Coordinator) dispatch(ctx context.Context, view *plan.View, a plan.Acti
 // call makes one call to etcd in a goroutine of its own.
 func (c *Coordinator) call(ctx context.Context, a plan.Action, f func(context.Context) plan.Fact) {
 	c.task(ctx, a.String(), func(ctx context.Context) error {
-		c.post(ctx, f(ctx))
+		if fact := f(ctx); fact != nil {
+			c.post(ctx, fact)
+		}
 		return nil
 	})
 }

@@ -255,6 +255,9 @@ func (c *Coordinator) carryOut(ctx context.Context, a plan.Action) plan.Fact {
 		return plan.StateWritten{State: a.State}
 	case plan.WriteLayout:
 		return plan.LayoutWritten{Err: c.ports.Claims.PutOnce(ctx, "configs/"+a.Digest, plan.Encode(a.Layout))}
+	case plan.Revoke:
+		_ = c.ports.Registry.Revoke(ctx, a.Lease) // it ends by itself, only later
+		return nil
 	case plan.Deregister:
 		return plan.Deregistered{Err: c.ports.Registry.Revoke(ctx, a.Lease)}
 	}
@@ -267,7 +270,7 @@ func timeout(a plan.Action, check time.Duration) time.Duration {
 		return check
 	case plan.Renew:
 		return renewTimeout
-	case plan.Deregister:
+	case plan.Deregister, plan.Revoke:
 		return revokeTimeout
 	}
 	return writeTimeout

@@ -56,6 +56,8 @@ type (
 		Item Item
 		Kept bool
 	}
+	// Revoke a lease that is not needed any more. Not answered.
+	Revoke struct{ Lease int64 }
 	// Deregister revokes the lease: the end of Leave. Answered by Deregistered.
 	Deregister struct{ Lease int64 }
 )
@@ -109,6 +111,7 @@ func (DelAddresses) action()   {}
 func (ReadAddresses) action()  {}
 func (Announce) action()       {}
 func (Reread) action()         {}
+func (Revoke) action()         {}
 func (Deregister) action()     {}
 
 func (a Register) String() string { return "register " + a.Member.Reg + " " + a.State.State }
@@ -128,6 +131,7 @@ func (a Commit) String() string {
 func (a RaiseAddresses) String() string { return fmt.Sprintf("raise %s", items(a.Items)) }
 func (a DelAddresses) String() string   { return fmt.Sprintf("del %s", items(a.Items)) }
 func (a ReadAddresses) String() string  { return "read addresses" }
+func (a Revoke) String() string         { return "revoke" }
 func (a Reread) String() string         { return "reread" }
 func (a Announce) String() string {
 	if a.Kept {

@@ -41,6 +41,9 @@ func (d *decision) at(t time.Duration) bool {
 
 func (d *decision) registration() {
 	v, s := d.v, &d.v.self
+	if s.revoke != 0 {
+		d.do(Revoke{s.revoke})
+	}
 	if s.phase != unregistered || s.leaving || !v.etcd.synced || !d.at(s.at) {
 		return
 	}

@@ -472,7 +472,7 @@ func TestStoreThatWentBackIsForgotten(t *testing.T) { // S11
 	d.tell(BatchSeen{Revision: d.rev})
 	d.rev = 9
 	d.tell(SnapshotRead{Cluster: 1, Revision: d.rev, Entries: []Entry{{Key: "claims/web", Value: Encode(claimOf("a", 11, 1)), Create: 12, Mod: 12, Version: 1}}})
-	d.want("del web\nregister a-2 joining")
+	d.want("del web\nrevoke\nregister a-2 joining")
 	if _, ok := d.v.mayShow("web", d.now().Boot); ok {
 		t.Fatal("it may show a VIP by what it knew")
 	}
@@ -630,5 +630,33 @@ func TestAfterAPauseNothingIsSetBeforeACheck(t *testing.T) {
 	d.answer()
 	if _, ok := d.v.mayShow("web", d.now().Boot); !ok || d.v.MayAnnounce() <= d.now().Boot {
 		t.Fatal("it may not, after a check")
+	}
+}
+
+func TestStoreThatWentBackIsReadAgainAndForgottenOnce(t *testing.T) {
+	d := holding(t)
+	d.tell(BatchSeen{Revision: d.rev})
+	d.ms += 310
+	d.tell()
+	var sent Check
+	for _, a := range d.acts {
+		if c, ok := a.(Check); ok {
+			sent = c
+		}
+	}
+	d.acts = nil
+	d.rev = 1
+	d.tell(SnapshotRead{Cluster: 1, Revision: 1})
+	d.acts = nil
+	d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: sent.Since, Keys: sent.Keys, Revision: 1})
+	if !d.v.etcd.synced {
+		t.Fatal("an answer to a check from before made it forget the new store as well")
+	}
+	e := holding(t)
+	e.tell(BatchSeen{Revision: e.rev})
+	e.acts = nil
+	e.tell(CheckAnswered{T0: e.now().Boot, Cluster: 1, Since: e.rev, Revision: 1})
+	if got := e.said(); !strings.Contains(got, "reread") {
+		t.Fatalf("a check that sees the store go back leads to %q", got)
 	}
 }

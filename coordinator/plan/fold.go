@@ -114,6 +114,7 @@ func (v *View) own(c claim) bool {
 
 func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
 	v.etcd.highest = max(v.etcd.highest, f.Revision)
+	v.wrote(nil)
 	if !f.Member {
 		for _, w := range f.Writes {
 			l := v.of(w.VIP)
@@ -165,6 +166,7 @@ func (v *View) won(w ClaimWrite, before claim, revision int64, now time.Duration
 }
 
 func (v *View) foldClaimsFailed(f ClaimsFailed, now time.Duration) {
+	v.wrote(f.Err)
 	for _, w := range f.Writes {
 		l := v.of(w.VIP)
 		l.doubt = l.doubt || f.InDoubt && l.giving // [S2]

@@ -130,6 +130,8 @@ func (v *View) foldDeleted(f AddressesDeleted, now time.Duration) {
 func (v *View) whyDown(vip string, now time.Duration) string {
 	c, l := v.etcd.claims[vip], v.of(vip)
 	switch {
+	case !v.etcd.synced || now < v.notBefore:
+		return "etcd went back"
 	case !v.vipHere(vip):
 		return "it is not in the configuration"
 	case c.valid() && c.Node != v.cfg.Node && c.Node != "":

@@ -29,6 +29,8 @@ type self struct {
 	at      time.Duration
 	adopted bool // the registration was found in the state file and waits for its first check
 	trouble string
+	writing string // why the last write of any kind failed; "" when it did not
+	revoke  int64  // lease of a registration that was forgotten
 
 	good   good          // the last good check
 	verify time.Duration // a check sent before this counts for nothing that is set: the process was paused
@@ -132,7 +134,7 @@ func (v *View) foldRegisterFailed(f RegisterFailed, now time.Duration) {
 	}
 	s.phase, s.at = unregistered, now+2*writeRetry
 	if f.Taken == nil {
-		s.trouble = fmt.Sprintf("cannot register: %v", f.Err)
+		v.wrote(f.Err)
 		return
 	}
 	s.pending = ""
@@ -177,8 +179,11 @@ func (v *View) foldCheck(f CheckAnswered, now time.Duration) {
 	s := &v.self
 	s.checkBusy, s.checkErr = false, nil
 	switch {
+	case !v.etcd.synced || f.Since > v.etcd.rev:
+		return // sent by a view that has been forgotten
 	case v.etcd.cluster != 0 && f.Cluster != v.etcd.cluster || f.Revision < f.Since:
-		v.wentBack(fmt.Sprintf("a check answered revision %d of cluster %x", f.Revision, f.Cluster), now)
+		v.wentBack(fmt.Sprintf("a check answered revision %d of cluster %x after revision %d of cluster %x", f.Revision, f.Cluster, f.Since, v.etcd.cluster), now)
+		s.reread = true // a watch may go on unbroken
 		return
 	case s.phase != registered || f.Revision < s.reg.MemberRev:
 		return // sent before this registration
@@ -223,6 +228,7 @@ func (v *View) wentBack(why string, now time.Duration) {
 	v.etcd = newStore()
 	v.evidence = newEvidence()
 	v.notBefore = now + v.cfg.Wait
+	v.self.revoke = v.self.reg.Lease // it may stand again, and keep the name from the next registration
 	v.self.phase, v.self.pending, v.self.known, v.self.adopted = unregistered, "", nil, false
 	v.self.good = good{}
 	v.self.at, v.self.mature = now, now
@@ -232,6 +238,18 @@ func (v *View) wentBack(why string, now time.Duration) {
 	for _, l := range v.local {
 		l.doubt = true
 	}
+}
+
+// wrote notes whether a write of any kind succeeded, for the operator.
+func (v *View) wrote(err error) {
+	why := ""
+	if err != nil {
+		why = fmt.Sprintf("cannot write to etcd: %v", err)
+	}
+	if why != "" && v.self.writing == "" {
+		v.note("", "fault", why)
+	}
+	v.self.writing = why
 }
 
 // readiness is what this node says of itself now.

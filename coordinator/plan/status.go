@@ -175,6 +175,9 @@ func (v *View) Standing() Standing {
 		Revision: v.etcd.rev, Registered: v.self.phase == registered, Trouble: v.self.trouble,
 		CheckErr: v.self.checkErr, Frozen: v.etcd.frozen,
 	}
+	if s.Trouble == "" {
+		s.Trouble = v.self.writing
+	}
 	s.Checked = v.self.freshCheck() && v.self.checkErr == nil
 	if m, ok := v.etcd.members[v.cfg.Node]; ok && v.self.phase != registered && v.self.pending == "" {
 		s.Trouble = v.taken(Encode(m.Member))

@@ -95,15 +95,18 @@ func (v *View) Apply(f Fact, now Now) {
 	case RenewFailed:
 		v.foldRenewFailed(f, now.Boot)
 	case StateWritten:
+		v.wrote(nil)
 		v.self.stateBusy = false
 		if v.self.phase == registered {
 			v.etcd.states[v.cfg.Node] = stated{State: f.State, mod: max(v.etcd.states[v.cfg.Node].mod, v.self.reg.MemberRev)}
 			v.placed = nil
 		}
 	case StateFailed:
+		v.wrote(f.Err)
 		v.self.stateBusy, v.self.stateAt = false, now.Boot+writeRetry
 	case LayoutWritten:
 		v.layoutBusy = false
+		v.wrote(f.Err)
 		if f.Err == nil {
 			v.etcd.layouts[v.digest] = v.layout
 			v.placed = nil
@@ -168,6 +171,8 @@ func (v *View) Dispatched(actions []Action, now Now) {
 		case Announce:
 			l := v.of(a.Item.VIP)
 			l.announce, l.kept = false, false
+		case Revoke:
+			v.self.revoke = 0
 		case Reread:
 			v.self.reread = false
 		case Deregister:
