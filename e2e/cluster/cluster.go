@@ -220,7 +220,7 @@ func (c *Cluster) Outages(since time.Duration) []probe.Outage {
 func (c *Cluster) NoLoss(since time.Duration, during string) {
 	c.t.Helper()
 	if out := c.Outages(since); len(out) > 0 {
-		c.t.Fatalf("%s: the client lost packets: %v", during, out)
+		c.t.Fatalf("%s: the client lost packets: %v\nthe probe's counts: %+v", during, out, c.Probe.Stats())
 	}
 }
 

@@ -1,0 +1,436 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"viplease/e2e/cluster"
+	"viplease/e2e/lab"
+)
+
+// The faults of etcd. As long as reads are away for less than readOutage nothing moves and no packet is lost; beyond it nodes may withdraw. Two never
+// hold one VIP, whatever etcd does.
+
+// readOutage is what hold covers: how long etcd may answer no linearizable read.
+const readOutage = 1600 * time.Millisecond
+
+// reads runs fn and returns the longest time in which no server answered a linearizable read, asked as the daemons ask.
+func reads(c *cluster.Cluster, fn func()) (away time.Duration) {
+	ctx, stop := context.WithCancel(context.Background())
+	var asking sync.WaitGroup
+	var mu sync.Mutex
+	last := time.Now()
+	for _, s := range c.Etcd.Servers {
+		client := s.Client()
+		asking.Go(func() {
+			defer client.Close()
+			for ctx.Err() == nil {
+				ask, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+				_, err := client.Get(ask, "reads")
+				cancel()
+				if err == nil {
+					mu.Lock()
+					away, last = max(away, time.Since(last)), time.Now()
+					mu.Unlock()
+				}
+				observe(5 * time.Millisecond)
+			}
+		})
+	}
+	fn()
+	stop()
+	asking.Wait()
+	return away
+}
+
+// calm runs a fault of etcd's. If reads were away for less than readOutage it holds that nothing moved and no packet was lost, and returns true;
+// otherwise that the cluster comes to rest.
+func calm(t *testing.T, c *cluster.Cluster, what string, fault func()) bool {
+	t.Helper()
+	before, mark, members := len(c.Judge.History()), c.Probe.Mark(), c.Etcd.Get(keys+"members/")
+	away := reads(c, func() {
+		fault()
+		observe(cluster.Hold + cluster.Late + time.Second)
+	})
+	revoked := 0
+	for i, now := range c.Etcd.Get(keys + "members/") {
+		if i >= len(members) || now.CreateRevision != members[i].CreateRevision {
+			revoked++
+		}
+	}
+	t.Logf("%s: reads were away for %v; %d of %d leases were revoked", what, away.Round(time.Millisecond), revoked, len(members))
+	if away >= readOutage {
+		t.Logf("%s: that is beyond the %v that hold covers: nodes may withdraw", what, readOutage)
+		c.Within(cluster.Wait+patience, what, c.Even(c.Nodes...))
+		c.Answering(2 * time.Second)
+		return false
+	}
+	c.NoLoss(mark, what)
+	if after := c.Judge.History(); len(after) != before {
+		t.Fatalf("%s: addresses changed: %v", what, after[before:])
+	}
+	return true
+}
+
+// follower is a server that does not lead.
+func follower(c *cluster.Cluster) *lab.Server {
+	leader := c.Etcd.Leader()
+	for _, s := range c.Etcd.Servers {
+		if s != leader {
+			return s
+		}
+	}
+	return nil
+}
+
+// TestEtcdServerFaults: one of three servers hangs, or cannot be reached, for three times the TTL. A leader that wakes revokes leases that live.
+func TestEtcdServerFaults(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{Etcd: 3})
+	c.Settled()
+	faults := []struct {
+		what       string
+		of         func() *lab.Server
+		begin, end func(*lab.Server)
+	}{
+		{"leader hangs", c.Etcd.Leader, (*lab.Server).Pause, (*lab.Server).Continue},
+		{"leader cut off", c.Etcd.Leader, (*lab.Server).Cut, (*lab.Server).Heal},
+		{"follower silent", func() *lab.Server { return follower(c) }, (*lab.Server).Pause, (*lab.Server).Continue},
+		{"follower's packets dropped", func() *lab.Server { return follower(c) }, (*lab.Server).Cut, (*lab.Server).Heal},
+	}
+	calms := make([]int, len(faults))
+	for range rounds(1, 20) {
+		for i, f := range faults {
+			ok := calm(t, c, f.what, func() {
+				s := f.of()
+				f.begin(s)
+				if c.Etcd.Leader() == s {
+					t.Fatalf("%s: it leads", f.what)
+				}
+				observe(3 * cluster.TTL)
+				f.end(s)
+			})
+			if ok {
+				calms[i]++
+			}
+		}
+	}
+	for i, f := range faults {
+		if calms[i] == 0 {
+			t.Errorf("%s: reads were never back within %v, so nothing was shown", f.what, readOutage)
+		}
+	}
+}
+
+func TestEtcdRollingRestart(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{Etcd: 3})
+	c.Settled()
+	for range rounds(1, 20) {
+		quiet(t, c, "rolling restart of etcd", func() {
+			for _, s := range c.Etcd.Servers {
+				s.Stop()
+				if s.Running() {
+					t.Fatalf("%s still runs", s.Name)
+				}
+				s.Start()
+			}
+		})
+	}
+}
+
+// TestEtcdSlow: a server that stands still again and again, for less than a check's timeout.
+func TestEtcdSlow(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	s := c.Etcd.Servers[0]
+	for range rounds(1, 20) {
+		worst := time.Duration(0)
+		calm(t, c, "etcd slow", func() {
+			for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+				pulse := 100*time.Millisecond + rand.N(150*time.Millisecond)
+				worst = max(worst, pulse)
+				s.Pause()
+				observe(pulse)
+				s.Continue()
+				observe(100*time.Millisecond + rand.N(150*time.Millisecond))
+			}
+		})
+		t.Logf("worst pulse %v", worst.Round(time.Millisecond))
+	}
+}
+
+// quorumLost stops a majority of the servers in their tracks while it runs during; with or without the leader.
+func quorumLost(t *testing.T, c *cluster.Cluster, leader bool, during func()) {
+	t.Helper()
+	first := c.Etcd.Leader()
+	left := first
+	if leader {
+		left = follower(c)
+	}
+	for _, s := range c.Etcd.Servers {
+		if s != left {
+			s.Pause()
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	if _, err := c.Etcd.Client().Put(ctx, "quorum", ""); err == nil {
+		t.Fatal("etcd took a write without a majority")
+	}
+	during()
+	for _, s := range c.Etcd.Servers {
+		s.Continue()
+	}
+}
+
+func TestEtcdQuorumLostForASecond(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{Etcd: 3})
+	c.Settled()
+	calms := 0
+	for i := range rounds(2, 20) {
+		leader := i%2 == 0
+		what := map[bool]string{true: "leader and a follower hang for a second", false: "both followers hang for a second"}[leader]
+		if calm(t, c, what, func() { quorumLost(t, c, leader, func() { observe(500 * time.Millisecond) }) }) {
+			calms++
+		}
+	}
+	if calms == 0 {
+		t.Errorf("reads were never back within %v, so nothing was shown", readOutage)
+	}
+}
+
+func TestEtcdQuorumLost(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{Etcd: 3})
+	c.Settled()
+	for i := range rounds(1, 20) {
+		quorumLost(t, c, i%2 == 0, func() {
+			// A check may have been answered just before, and half a second has passed.
+			const done = 500 * time.Millisecond
+			took := c.Within(cluster.Hold-done+200*time.Millisecond, "withdrawal of everything", func(up map[netip.Addr][]string) bool { return len(up) == 0 }) + done
+			t.Logf("no VIP was up %v after the majority was lost", took.Round(10*time.Millisecond))
+			if early := cluster.Hold - time.Second; took < early {
+				t.Errorf("that is before %v: hold was not used", early)
+			}
+			for _, n := range c.Nodes {
+				s, err := c.Status(n)
+				if err != nil || s.Etcd.Reachable || s.Etcd.AuthorityMS != 0 || s.Etcd.Trouble == "" {
+					t.Errorf("status of %s does not say that etcd is away: %+v, %v", n.Name, s.Etcd, err)
+				}
+			}
+			observe(20*time.Second - took)
+		})
+		back := time.Now()
+		c.Within(cluster.Wait+2*time.Second, "return", c.AllHeld)
+		took := time.Since(back)
+		c.Answering(2 * time.Second)
+		t.Logf("every VIP was up again %v after the majority returned", took.Round(10*time.Millisecond))
+		c.Within(patience, "rest", c.Even(c.Nodes...))
+	}
+}
+
+// restoredLease is how long a lease that stands in the copy keeps a node's name from it: its TTL anew, after an election, and etcd looks twice a second.
+const restoredLease = cluster.TTL + time.Second + 500*time.Millisecond
+
+// wentBack waits until every node says that etcd is not what it was, and until every VIP is up again, at most limit later.
+func wentBack(t *testing.T, c *cluster.Cluster, said map[*lab.Node]int, limit time.Duration) {
+	t.Helper()
+	began := time.Now()
+	for _, n := range c.Nodes {
+		await(t, n.Name+" sees that etcd went back", patience, func() bool { return strings.Count(n.Logs(), "store went back") > said[n] })
+	}
+	saw := time.Since(began)
+	c.Within(limit-saw, "return", c.AllHeld)
+	c.Answering(2 * time.Second)
+	t.Logf("all nodes saw it after %v, every VIP answered again after %v", saw.Round(10*time.Millisecond), time.Since(began).Round(10*time.Millisecond))
+	for _, n := range c.Nodes {
+		if !n.Running() {
+			t.Errorf("the daemon of %s has ended:\n%s", n.Name, n.Logs())
+		}
+	}
+}
+
+// complaints counts what the nodes said so far of an etcd that went back.
+func complaints(c *cluster.Cluster) map[*lab.Node]int {
+	said := map[*lab.Node]int{}
+	for _, n := range c.Nodes {
+		said[n] = strings.Count(n.Logs(), "store went back")
+	}
+	return said
+}
+
+func TestEtcdWiped(t *testing.T) {
+	for _, size := range []int{1, 3} {
+		c := cluster.Start(t, cluster.Options{Etcd: size})
+		c.Settled()
+		for range rounds(1, 10) {
+			said, before := complaints(c), c.Etcd.Revision()
+			for _, s := range c.Etcd.Servers {
+				s.Kill()
+			}
+			for _, s := range c.Etcd.Servers {
+				s.Wipe()
+			}
+			c.Etcd.StartAll()
+			if now := c.Etcd.Revision(); now >= before {
+				t.Fatalf("etcd was wiped and went from revision %d to %d", before, now)
+			}
+			wentBack(t, c, said, cluster.Wait+2*time.Second)
+			c.Within(patience, "rest", c.Even(c.Nodes...))
+		}
+	}
+}
+
+// saved copies the data of the server, which is away for a moment.
+func saved(s *lab.Server) {
+	s.Kill()
+	s.Save()
+	s.Start()
+}
+
+// TestEtcdRestored: etcd goes back to a copy of its data, from before every VIP moved.
+func TestEtcdRestored(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	s := c.Etcd.Servers[0]
+	for i := range rounds(1, 20) {
+		quiet(t, c, "a copy is made", func() { saved(s) })
+		n := c.Nodes[i%len(c.Nodes)]
+		run(t, n, "drain", "--wait", "--timeout", "10s")
+		run(t, n, "undrain")
+		c.Within(patience, "undrain", c.Even(c.Nodes...))
+		c.Settled()
+		said, before := complaints(c), c.Etcd.Revision()
+		s.Kill()
+		s.Restore()
+		s.Start()
+		if now := c.Etcd.Revision(); now >= before {
+			t.Fatalf("etcd was restored and went from revision %d to %d", before, now)
+		}
+		wentBack(t, c, said, restoredLease+cluster.Wait+2*time.Second)
+		c.Within(patience, "rest", c.Even(c.Nodes...))
+	}
+}
+
+// TestEtcdRestoredUnseen: the copy is so recent that the others' writes have brought etcd past all that one node knows before that one hears of etcd
+// again. What it knows did not happen: a VIP that it took over belongs to somebody else.
+func TestEtcdRestoredUnseen(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	s := c.Etcd.Servers[0]
+	for range rounds(1, 20) {
+		n := c.Nodes[1]
+		run(t, n, "drain", "--wait", "--timeout", "10s")
+		c.Answering(2 * time.Second)
+		quiet(t, c, "a copy is made", func() { saved(s) })
+		run(t, n, "undrain")
+		c.Within(patience, "undrain", c.Even(c.Nodes...))
+		said, before := complaints(c), c.Etcd.Revision()
+		n.Mgmt.Cut()
+		s.Kill()
+		s.Restore()
+		s.Start()
+		await(t, "the others write more than was lost", cluster.Hold, func() bool {
+			put(t, c, "more", "")
+			return c.Etcd.Revision() > before
+		})
+		n.Mgmt.Heal()
+		wentBack(t, c, said, restoredLease+cluster.Wait+2*time.Second)
+		run(t, n, "undrain") // the copy has it drained
+		c.Within(patience, "rest", c.Even(c.Nodes...))
+	}
+}
+
+// TestEtcdCompactedWhileAway: a node comes back to an etcd that has forgotten what it missed.
+func TestEtcdCompactedWhileAway(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	for range rounds(1, 20) {
+		n := c.Nodes[2]
+		n.Mgmt.Cut()
+		c.Within(cluster.Hold+200*time.Millisecond, "withdrawal", c.None(n))
+		c.Within(takeover, "takeover", c.Even(others(c, n)...))
+		run(t, c.Nodes[0], "drain", "--wait", "--timeout", "10s")
+		run(t, c.Nodes[0], "undrain")
+		c.Etcd.Compact()
+		byHand(t, c, func(ctx context.Context, e *clientv3.Client) error {
+			for answer := range e.Watch(ctx, keys, clientv3.WithPrefix(), clientv3.WithRev(1)) {
+				if answer.CompactRevision > 1 {
+					return nil
+				}
+			}
+			return errors.New("nothing was compacted")
+		})
+		n.Mgmt.Heal()
+		healed := time.Now()
+		c.Within(patience, "return", c.Even(c.Nodes...))
+		t.Logf("back at work %v after etcd could be reached again", time.Since(healed).Round(10*time.Millisecond))
+		s, err := c.Status(n)
+		if err != nil || s.Revision < c.Etcd.Revision() || !s.Etcd.Reachable {
+			t.Errorf("status of %s is behind: revision %d, %+v, %v", n.Name, s.Revision, s.Etcd, err)
+		}
+	}
+}
+
+// fill writes to etcd until its space is used up.
+func fill(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	byHand(t, c, func(ctx context.Context, e *clientv3.Client) error {
+		for {
+			_, err := e.Put(ctx, "filler", strings.Repeat("x", 256<<10))
+			if errors.Is(err, rpctypes.ErrNoSpace) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// TestEtcdFull: etcd refuses every write. What is held stays; what becomes free stays free, and every node says why, until there is space again.
+func TestEtcdFull(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{Idle: true})
+	s := c.Etcd.Servers[0]
+	s.Stop()
+	s.Args = []string{"--quota-backend-bytes", "4194304"}
+	s.Start()
+	for _, n := range c.Nodes {
+		n.Start(c.Config(n.Name))
+	}
+	c.Settled()
+	for range rounds(1, 20) {
+		quiet(t, c, "etcd is full", func() { fill(t, c); observe(2 * cluster.TTL) })
+
+		n, began := c.Nodes[1], time.Now()
+		n.Kill()
+		withdrawn(t, c, n, began, cluster.Hold+cluster.Late+100*time.Millisecond)
+		observe(takeover - time.Since(began))
+		for _, o := range others(c, n) {
+			s, err := c.Status(o)
+			if logs := o.Logs(); !strings.Contains(logs, "space") {
+				t.Errorf("the log of %s does not say that etcd is full:\n%s", o.Name, logs)
+			}
+			if err != nil || !strings.Contains(s.Etcd.Trouble+s.Self.Trouble, "space") {
+				t.Errorf("the status of %s does not say that etcd is full: %+v %+v, %v", o.Name, s.Etcd, s.Self, err)
+			}
+		}
+		n.Restart()
+		await(t, "status of a node that cannot register says why", patience, func() bool {
+			s, err := c.Status(n)
+			return err == nil && strings.Contains(s.Self.Trouble, "space")
+		})
+		c.Etcd.Disarm()
+		space := time.Now()
+		c.Within(patience, "return", c.Even(c.Nodes...))
+		c.Answering(2 * time.Second)
+		t.Logf("every VIP was up %v after there was space again", time.Since(space).Round(10*time.Millisecond))
+	}
+}
