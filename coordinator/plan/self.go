@@ -94,6 +94,7 @@ func (v *View) lapse(why string, now time.Duration) {
 	}
 	s.phase, s.pending, s.adopted = unregistered, "", false
 	s.at = now + jitter(v.cfg.Node, s.count)
+	s.revoke = s.reg.Lease // whoever said that it is gone may have been a stale leader; the name must be free
 	s.stateBusy, s.renewBusy = false, false
 	v.placed = nil
 	v.note("", "lapsed", why)
