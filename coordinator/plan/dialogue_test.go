@@ -321,7 +321,7 @@ func TestReStampsBeforeItShowsAgain(t *testing.T) { // S1
 	d.rev++
 	d.tell(RenewFailed{Gone: true}, BatchSeen{Revision: d.rev, Deleted: []Deleted{{"members/a", d.rev}, {"states/a", d.rev}}})
 	d.wait(600*ms, false)
-	d.want("register a-2 ready")
+	d.want("revoke\nregister a-2 ready")
 	d.rev++
 	d.tell(Registered{Registration{"a-2", d.rev, 78, 3 * time.Second}, d.rev, State{V: 1, State: StateReady, Digest: d.v.digest, Planner: Planner}})
 	d.wait(10*ms, true)
