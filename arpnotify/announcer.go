@@ -178,8 +178,8 @@ func (a *Announcer) announce(name string, addr netip.Addr, allowed func() bool, 
 	switch {
 	case name == "":
 		return errors.New("no link named")
-	case !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLoopback():
-		return errors.New("not an address that a link can hold")
+	case !canHold(addr):
+		return errCannotHold
 	case allowed == nil:
 		return errors.New("nobody to ask whether it is allowed")
 	}
@@ -254,6 +254,12 @@ func (a *Announcer) nudge() {
 	case a.wake <- struct{}{}:
 	default: // it is about to
 	}
+}
+
+var errCannotHold = errors.New("not an address that a link can hold")
+
+func canHold(addr netip.Addr) bool {
+	return addr.IsValid() && !addr.IsUnspecified() && !addr.IsMulticast() && !addr.IsLoopback()
 }
 
 // plain is addr as it stands in a frame: an IPv4 address without its IPv6 form, an IPv6 address without zone.

@@ -1,5 +1,5 @@
-// Package arpnotify tells the neighbours on a LAN which interface now answers for an address: gratuitous ARP for
-// IPv4, unsolicited neighbour advertisements for IPv6.
+// Package arpnotify speaks ARP and IPv6 neighbour discovery: an [Announcer] tells the neighbours on a LAN which interface
+// now answers for an address, a [Listener] hears who else does, and a [Prober] asks who does before an address is raised.
 //
 // # When is an address announced?
 //
@@ -37,4 +37,33 @@
 // the link is tried again, at first after 0.1 s and later every second, until it works. It is logged when it begins,
 // changes and ends, not for each try. A carrier that comes and goes between two announcements is not noticed here:
 // call Restart for it.
+//
+// # Who is a claimant?
+//
+// Whoever sends a frame with a wanted address as its own and a hardware address that no link of this network namespace
+// has: an ARP packet of any kind from it (RFC 5227 section 2.4), a neighbour advertisement for it, a neighbour
+// solicitation from it. A host that only asks whether the address is free (an ARP probe, duplicate address detection) is
+// a claimant with Probing set. A question to this host alone, by which others see whether it is alive, is not one.
+//
+// So a former holder that still speaks is a claimant, and so is another member of the cluster that probes: what a
+// claimant means is for the caller to judge. All addresses of this host's links are compared, because a bridge, a bond
+// or a VLAN may carry another one's.
+//
+// # What is not heard?
+//
+// What does not reach this host: the interface is not made promiscuous, so the answers of a rival to others are not
+// seen, only what it sends to everybody, to this host or to a group that the kernel has joined. That is the group of
+// each IPv6 address that is up here; duplicate address detection for an address that is not may pass unheard. Frames
+// with the tag of a VLAN that has no interface here are not heard on the interface beneath.
+//
+// # What does listening cost?
+//
+// Nothing per frame of other traffic but a filter in the kernel: there are two sockets per link, one for ARP and one for
+// neighbour discovery. A frame about an address that is not wanted is dropped without allocating. Storms are bounded
+// twice, by the receive buffer, which loses what it has no room for, and by ListenerConfig.Limit for each address.
+//
+// # How is a conflict found before it begins?
+//
+// [Prober.Probe] asks a few times and waits; the documentation there says how long. Silence means that nobody answered,
+// not that nobody has the address: a host that is hung or cut off is silent too.
 package arpnotify

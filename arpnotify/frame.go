@@ -32,18 +32,33 @@ func frame(addr netip.Addr, part int, from face) ([]byte, error) {
 	case addr.Is6():
 		return advertisement(addr, from)
 	case part == 0:
-		return arpFrame(arp.OperationRequest, addr, from.mac, make(net.HardwareAddr, len(from.mac)))
+		return arpFrame(arp.OperationRequest, addr, addr, from.mac, make(net.HardwareAddr, len(from.mac)))
 	default:
-		return arpFrame(arp.OperationReply, addr, from.mac, from.mac)
+		return arpFrame(arp.OperationReply, addr, addr, from.mac, from.mac)
 	}
 }
 
-// arpFrame makes a gratuitous ARP: sender and target are both addr. A request leaves the target's hardware address
-// zero (RFC 5227 sections 1.1 and 2.3). A reply names the sender's (RFC 5944 section 4.6); Linux takes a reply for
-// gratuitous only then, and only a gratuitous one changes an entry younger than a second (arp_is_garp in
-// net/ipv4/arp.c).
-func arpFrame(op arp.Operation, addr netip.Addr, mac, target net.HardwareAddr) ([]byte, error) {
-	p, err := arp.NewPacket(op, mac, addr, target, addr)
+// question makes the frame that asks all neighbours whether one of them uses addr, and tells them nothing: the ARP Probe
+// of RFC 5227 section 2.1.1, or the solicitation of RFC 4862 section 5.4.2.
+func question(addr netip.Addr, mac net.HardwareAddr) ([]byte, error) {
+	if addr.Is4() {
+		return arpFrame(arp.OperationRequest, netip.IPv4Unspecified(), addr, mac, make(net.HardwareAddr, len(mac)))
+	}
+	group, err := ndp.SolicitedNodeMulticast(addr)
+	if err != nil {
+		return nil, fmt.Errorf("make neighbour solicitation: %w", err)
+	}
+	last := group.As16()
+	to := net.HardwareAddr{0x33, 0x33, last[12], last[13], last[14], last[15]} // RFC 2464 section 7
+	return ndFrame(&ndp.NeighborSolicitation{TargetAddress: addr}, netip.IPv6Unspecified(), group, mac, to)
+}
+
+// arpFrame makes an ARP packet to all. It is gratuitous when sender and target are the same address: then a request
+// leaves the target's hardware address zero (RFC 5227 sections 1.1 and 2.3), and a reply names the sender's (RFC 5944
+// section 4.6); Linux takes a reply for gratuitous only then, and only a gratuitous one changes an entry younger than a
+// second (arp_is_garp in net/ipv4/arp.c).
+func arpFrame(op arp.Operation, sender, target netip.Addr, mac, targetMAC net.HardwareAddr) ([]byte, error) {
+	p, err := arp.NewPacket(op, mac, sender, targetMAC, target)
 	if err != nil {
 		return nil, fmt.Errorf("make ARP packet: %w", err)
 	}
@@ -60,20 +75,25 @@ func arpFrame(op arp.Operation, addr netip.Addr, mac, target net.HardwareAddr) (
 // entry they have; Router must say what the kernel's own advertisements say, or hosts drop this one from their default
 // routers (RFC 4861 section 7.2.5).
 func advertisement(addr netip.Addr, from face) ([]byte, error) {
-	icmp, err := ndp.MarshalMessageChecksum(&ndp.NeighborAdvertisement{
+	return ndFrame(&ndp.NeighborAdvertisement{
 		Router:        from.router,
 		Override:      true,
 		TargetAddress: addr,
 		Options:       []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: from.mac}},
-	}, addr, allNodes)
+	}, addr, allNodes, from.mac, allNodesMAC)
+}
+
+// ndFrame makes a frame with a neighbour discovery message.
+func ndFrame(m ndp.Message, from, to netip.Addr, mac, toMAC net.HardwareAddr) ([]byte, error) {
+	icmp, err := ndp.MarshalMessageChecksum(m, from, to)
 	if err != nil {
-		return nil, fmt.Errorf("make neighbour advertisement: %w", err)
+		return nil, fmt.Errorf("make neighbour discovery message: %w", err)
 	}
 	f := ethernet.Frame{
-		Destination: allNodesMAC,
-		Source:      from.mac,
+		Destination: toMAC,
+		Source:      mac,
 		EtherType:   ethernet.EtherTypeIPv6,
-		Payload:     append(ipv6Header(addr, allNodes, len(icmp)), icmp...),
+		Payload:     append(ipv6Header(from, to, len(icmp)), icmp...),
 	}
 	return f.MarshalBinary()
 }

@@ -64,6 +64,37 @@ func TestFrames(t *testing.T) {
 	}
 }
 
+// The questions of a Prober, written down from the RFCs too.
+func TestQuestions(t *testing.T) {
+	mac := net.HardwareAddr{0x02, 0x42, 0xac, 0x11, 0x00, 0x02}
+	for _, tt := range []struct{ name, addr, want string }{{
+		name: "ARP Probe, RFC 5227 section 2.1.1", addr: "192.0.2.7",
+		want: `ffffffffffff 0242ac110002 0806
+			0001 0800 06 04 0001
+			0242ac110002 00000000
+			000000000000 c0000207
+			000000000000000000000000000000000000`,
+	}, {
+		name: "duplicate address detection, RFC 4862 section 5.4.2", addr: "2001:db8::1:2345:6789",
+		want: `3333ff456789 0242ac110002 86dd
+			60000000 0018 3a ff
+			00000000000000000000000000000000
+			ff0200000000000000000001ff456789
+			87 00 5a51 00000000
+			20010db8000000000000000123456789`,
+	}} {
+		t.Run(tt.name, func(t *testing.T) {
+			b, err := question(netip.MustParseAddr(tt.addr), mac)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := strings.Join(strings.Fields(tt.want), ""); hex.EncodeToString(b) != want {
+				t.Errorf("frame\n%x, want\n%s", b, want)
+			}
+		})
+	}
+}
+
 // TestChecksum adds up the pseudo header and the message as a receiver does (RFC 8200 section 8.1): all ones.
 func TestChecksum(t *testing.T) {
 	for _, addr := range []string{"2001:db8::7", "fe80::1", "fd00:ffff:ffff:ffff:ffff:ffff:ffff:ffff"} {

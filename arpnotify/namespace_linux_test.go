@@ -135,6 +135,14 @@ func (c *cable) link(t testing.TB) netlink.Link {
 
 func (c *cable) mac(t testing.TB) net.HardwareAddr { t.Helper(); return c.link(t).Attrs().HardwareAddr }
 
+// raise puts addr up at the neighbour.
+func (c *cable) raise(t testing.TB, addr netip.Addr) {
+	t.Helper()
+	must(t, c.far.AddrAdd(c.farLink, &netlink.Addr{
+		IPNet: &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(addr.BitLen(), addr.BitLen())}, Flags: unix.IFA_F_NODAD,
+	}))
+}
+
 // believe makes the neighbour hold addr to be at oldMAC.
 func (c *cable) believe(t testing.TB, addr netip.Addr) {
 	t.Helper()
@@ -172,7 +180,7 @@ func newNamespace(t testing.TB) netns.NsHandle {
 }
 
 // A capture is a packet socket that sees all frames of an interface.
-type capture struct{ fd int }
+type capture struct{ fd, index int }
 
 // atFar captures what arrives at the neighbour, atNear what is given to our interface: a frame is there before the call
 // that sends it returns.
@@ -201,7 +209,7 @@ func newCapture(t testing.TB, index int) *capture {
 	t.Cleanup(func() { unix.Close(fd) })
 	all := binary.NativeEndian.Uint16([]byte{0, unix.ETH_P_ALL})
 	must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: index}))
-	return &capture{fd}
+	return &capture{fd, index}
 }
 
 // next returns the next announcement within d, nil when there is none.
@@ -235,6 +243,12 @@ func (x *capture) lost(t testing.TB) uint64 {
 	s, err := unix.GetsockoptTpacketStats(x.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 	must(t, err)
 	return uint64(s.Drops)
+}
+
+// send gives a frame to the interface.
+func (x *capture) send(t testing.TB, frame []byte) {
+	t.Helper()
+	must(t, unix.Sendto(x.fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: x.index}))
 }
 
 // isAnnouncement tells ours from what the kernel sends by itself, such as its reports of multicast groups.
