@@ -42,6 +42,11 @@ func (p *process) dispatch(a plan.Action) {
 			p.n.w.etcd.putOnce("configs/"+a.Digest, value)
 			return plan.LayoutWritten{}
 		}, func(err error) plan.Fact { return plan.LayoutWritten{Err: err} })
+	case plan.Revoke:
+		ask(p, leaseCalls, revokeTimeout, func(fate) bool {
+			p.n.w.etcd.revoke(a.Lease)
+			return true
+		}, func(bool, error) {})
 	case plan.Deregister:
 		p.call(leaseCalls, revokeTimeout, func(fate) plan.Fact {
 			p.n.w.etcd.revoke(a.Lease)

@@ -118,8 +118,17 @@ func (p *process) post(f plan.Fact) {
 		p.inbox = append(p.inbox, f)
 		return
 	}
+	p.drain()
 	p.view.Apply(f, p.n.instant())
 	p.turn()
+}
+
+// drain folds what came while the loop hung.
+func (p *process) drain() {
+	for _, f := range p.inbox {
+		p.view.Apply(f, p.n.instant())
+	}
+	p.inbox = nil
 }
 
 // resume lets a loop that hung go on.
@@ -127,10 +136,7 @@ func (p *process) resume() {
 	if p.hung > p.n.w.now {
 		return
 	}
-	for _, f := range p.inbox {
-		p.view.Apply(f, p.n.instant())
-	}
-	p.inbox = nil
+	p.drain()
 	p.n.w.judge.runs(p.n)
 	p.turn()
 }
