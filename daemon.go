@@ -68,6 +68,7 @@ func run(ctx context.Context, path string) error {
 	c := coordinator.New(coordinator.Config{Plan: pc, Leave: leaveWithin, Log: log}, coordinator.Ports{
 		Now: now, Registry: e, Claims: e, Feed: e,
 		Kernel: &kernelPort{kernel: kernel, cfg: cfg, log: log}, Events: eventPort{kernel}, Announcer: announcerPort{announcer},
+		Ears:   earPort{arpnotify.NewListener(arpnotify.ListenerConfig{Now: sinceBoot, Log: log}), &arpnotify.Prober{}},
 		Memory: memoryPort{dir: dir, boot: id.boot, node: cfg.Node},
 	})
 	injectFaults(c)

@@ -243,6 +243,43 @@ func (p announcerPort) Announce(link string, addr netip.Addr, kept bool, allowed
 	return p.Announcer.Announce(link, addr, allowed)
 }
 
+// earPort is package arpnotify's listener and prober.
+type earPort struct {
+	listener *arpnotify.Listener
+	prober   *arpnotify.Prober
+}
+
+// probeWait is how long the last probe may take to be answered.
+const probeWait = 100 * time.Millisecond
+
+func (p earPort) Run(ctx context.Context, deliver func(plan.Address, string)) error {
+	defer p.prober.Close()
+	return p.listener.Run(ctx, func(c arpnotify.Claimant) {
+		deliver(plan.Address{Link: c.Link, Prefix: netip.PrefixFrom(c.Addr, c.Addr.BitLen())}, c.Hardware.String())
+	})
+}
+
+func (p earPort) Set(want map[string][]netip.Addr) { p.listener.Set(want) }
+
+func (p earPort) Probe(ctx context.Context, addresses []plan.Address) (map[plan.Address]string, error) {
+	links := map[string][]netip.Addr{}
+	for _, a := range addresses {
+		links[a.Link] = append(links[a.Link], a.Prefix.Addr())
+	}
+	out := map[plan.Address]string{}
+	var errs []error
+	for link, list := range links {
+		found, err := p.prober.Probe(ctx, link, list, probeWait)
+		errs = append(errs, err)
+		for _, a := range addresses {
+			if c, ok := found[a.Prefix.Addr()]; ok && a.Link == link {
+				out[a] = c.Hardware.String()
+			}
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
 // memoryPort keeps the state file.
 type memoryPort struct {
 	dir        *runstate.Dir

@@ -32,6 +32,7 @@ type Coordinator struct {
 	facts     chan plan.Fact
 	asks      chan func(*plan.View, plan.Now)
 	kernel    chan plan.Action
+	shown     map[plan.Address]bool // belongs to the kernel lane: what rivals are listened for
 	reread    chan struct{}
 	memos     chan memo
 	saved     int // version of what was last remembered
@@ -52,6 +53,7 @@ func New(cfg Config, ports Ports) *Coordinator {
 		facts:   make(chan plan.Fact, 256),
 		asks:    make(chan func(*plan.View, plan.Now)),
 		kernel:  make(chan plan.Action, 4*(len(cfg.Plan.VIPs)+len(cfg.Plan.Former)+16)), // one operation per VIP at a time: it never fills
+		shown:   map[plan.Address]bool{},
 		reread:  make(chan struct{}, 1),
 		memos:   make(chan memo, 16),
 		sick:    make(chan error, 1),
@@ -97,6 +99,7 @@ func (c *Coordinator) Run(ctx context.Context, memory plan.Remembered) (err erro
 	c.task(work, "kernel events", c.kernelEvents)
 	c.task(work, "etcd watch", c.storeWatch)
 	c.task(work, "announcer", c.ports.Announcer.Run)
+	c.task(work, "ears", c.hear)
 	view := plan.New(c.cfg.Plan, c.ports.Now())
 	view.Apply(memory, c.ports.Now())
 	return c.loop(ctx, work, view)
@@ -246,6 +249,8 @@ func (c *Coordinator) dispatch(ctx context.Context, view *plan.View, a plan.Acti
 		case c.reread <- struct{}{}:
 		default:
 		}
+	case plan.ProbeAddresses:
+		c.task(ctx, "probe", func(ctx context.Context) error { return c.probe(ctx, a) })
 	case plan.Register:
 		before := view.Remember()
 		c.call(ctx, a, func(ctx context.Context) plan.Fact { return c.register(ctx, a, before) })
@@ -272,7 +277,7 @@ func (c *Coordinator) tell(notes []plan.Note, now plan.Now) {
 		switch {
 		case n.Node != c.cfg.Plan.Node || n.What == "claimed":
 			level = slog.LevelDebug
-		case n.What == "fault" || n.What == "lapsed" || n.What == "withdrawn" || n.What == "address gone" || n.What == "claim lost" || n.What == "store went back":
+		case n.What == "fault" || n.What == "lapsed" || n.What == "withdrawn" || n.What == "address gone" || n.What == "claim lost" || n.What == "conflict" || n.What == "store went back":
 			level = slog.LevelWarn
 		}
 		attrs := []any{}

@@ -322,3 +322,17 @@ func (m *fakeMemory) Save(r plan.Remembered) error {
 	m.last = r
 	return m.err
 }
+
+// fakeEars hear nothing.
+type fakeEars struct{}
+
+func (fakeEars) Run(ctx context.Context, _ func(plan.Address, string)) error {
+	<-ctx.Done()
+	return nil
+}
+
+func (fakeEars) Set(map[string][]netip.Addr) {}
+
+func (fakeEars) Probe(context.Context, []plan.Address) (map[plan.Address]string, error) {
+	return nil, nil
+}

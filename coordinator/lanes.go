@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -16,6 +17,7 @@ const (
 	readTimeout   = 5 * time.Second // of a whole snapshot
 	renewTimeout  = 2 * time.Second
 	revokeTimeout = time.Second
+	probeTimeout  = time.Second
 
 	rereadPause = 250 * time.Millisecond // between two readings when the store cannot be watched
 	rereadEvery = 5 * time.Minute        // whatever the watch said
@@ -36,11 +38,20 @@ func (c *Coordinator) kernelLane(ctx context.Context) error {
 func (c *Coordinator) kernelAction(ctx context.Context, a plan.Action) {
 	switch a := a.(type) {
 	case plan.RaiseAddresses:
-		errs := c.ports.Kernel.Raise(a.Items, c.cfg.Plan.Hold, a.Until)
+		errs, fresh := c.ports.Kernel.Raise(a.Items, c.cfg.Plan.Hold, a.Until), false
 		for i, it := range a.Items {
 			f := plan.AddressesRaised{VIP: it.VIP, T0: a.T0, Err: errs[i]}
+			if errs[i] == nil && it.Fresh {
+				for _, addr := range it.Addresses {
+					c.shown[addr] = true
+				}
+				fresh = true
+			}
 			f.Late, f.Left, f.Foreign = errors.Is(errs[i], ErrLate), errors.Is(errs[i], ErrLeft), errors.Is(errs[i], ErrForeign)
 			c.post(ctx, f)
+		}
+		if fresh {
+			c.listen()
 		}
 	case plan.DelAddresses:
 		c.del(ctx, a)
@@ -52,6 +63,10 @@ func (c *Coordinator) kernelAction(ctx context.Context, a plan.Action) {
 		present, err2 := c.ports.Kernel.Present()
 		c.post(ctx, plan.AddressesObserved{Present: present, Err: errors.Join(err, err2)})
 	case plan.Announce:
+		if a.Defend {
+			c.defend(a.Item)
+			return
+		}
 		for _, addr := range a.Item.Addresses {
 			if err := c.ports.Announcer.Announce(addr.Link, addr.Prefix.Addr(), a.Kept, c.mayAnnounce); err != nil {
 				c.log.Warn("cannot announce", "vip", a.Item.VIP, "err", err)
@@ -72,11 +87,55 @@ func (c *Coordinator) del(ctx context.Context, a plan.DelAddresses) {
 		}
 	}
 	errs := c.ports.Kernel.Delete(all)
+	for _, addr := range all {
+		delete(c.shown, addr)
+	}
+	c.listen()
 	for _, it := range a.Items {
 		n := len(it.Addresses)
 		c.post(ctx, plan.AddressesDeleted{VIP: it.VIP, Err: errors.Join(errs[:n]...)})
 		errs = errs[n:]
 	}
+}
+
+// defend announces anew what a rival uses as well.
+func (c *Coordinator) defend(it plan.Item) {
+	for _, addr := range it.Addresses {
+		c.ports.Announcer.Stop(addr.Link, addr.Prefix.Addr())
+		if err := c.ports.Announcer.Announce(addr.Link, addr.Prefix.Addr(), false, c.mayAnnounce); err != nil {
+			c.log.Warn("cannot announce", "vip", it.VIP, "err", err)
+		}
+	}
+}
+
+// listen sets what rivals are listened for: what is up.
+func (c *Coordinator) listen() {
+	want := map[string][]netip.Addr{}
+	for a := range c.shown {
+		want[a.Link] = append(want[a.Link], a.Prefix.Addr())
+	}
+	c.ports.Ears.Set(want)
+}
+
+// probe asks the LAN, and posts what each VIP was answered.
+func (c *Coordinator) probe(ctx context.Context, a plan.ProbeAddresses) error {
+	asking, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	var all []plan.Address
+	for _, it := range a.Items {
+		all = append(all, it.Addresses...)
+	}
+	found, err := c.ports.Ears.Probe(asking, all)
+	for _, it := range a.Items {
+		f := plan.AddressesProbed{VIP: it.VIP, Err: err}
+		for _, addr := range it.Addresses {
+			if rival, ok := found[addr]; ok {
+				f.Rival = rival
+			}
+		}
+		c.post(ctx, f)
+	}
+	return nil
 }
 
 // mayAnnounce is asked before every frame. A loop that has not turned for a while may not know yet that the process was stopped.
@@ -93,6 +152,13 @@ func (c *Coordinator) kernelEvents(ctx context.Context) error {
 			return
 		}
 		c.post(ctx, plan.AddressChanged{Address: e.Address, Present: e.Present})
+	})
+}
+
+// hear turns rivals into facts.
+func (c *Coordinator) hear(ctx context.Context) error {
+	return c.ports.Ears.Run(ctx, func(a plan.Address, hardware string) {
+		c.post(ctx, plan.RivalHeard{Address: a, Hardware: hardware})
 	})
 }
 

@@ -18,6 +18,7 @@ type Ports struct {
 	Kernel    Kernel
 	Events    Events
 	Announcer Announcer
+	Ears      Ears
 	Memory    Memory
 }
 
@@ -91,6 +92,16 @@ type Announcer interface {
 	Announce(link string, addr netip.Addr, kept bool, allowed func() bool) error
 	// Stop: nothing is sent after it has returned.
 	Stop(link string, addr netip.Addr)
+}
+
+// Ears hear who else uses an address.
+type Ears interface {
+	// Run delivers each machine that is not this one and uses a wanted address; the prefix of the address says nothing. It ends with ctx (nil).
+	Run(ctx context.Context, deliver func(a plan.Address, hardware string)) error
+	// Set says which addresses to listen for, by link, instead of all earlier ones.
+	Set(want map[string][]netip.Addr)
+	// Probe asks for addresses that are not up here, and returns who answered. It takes some 0.15 s.
+	Probe(ctx context.Context, addresses []plan.Address) (map[plan.Address]string, error)
 }
 
 // Memory is what the next process of this boot must know.

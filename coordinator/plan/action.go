@@ -50,11 +50,14 @@ type (
 	ReadAddresses struct{}
 	// Reread the store: the view and a check do not agree. Answered by SnapshotRead.
 	Reread struct{}
+	// ProbeAddresses asks the LAN whether somebody uses the addresses. Answered by one AddressesProbed per item.
+	ProbeAddresses struct{ Items []Item }
 	// Announce the addresses of a VIP, now and on schedule until they are deleted. Kept: they were up all along, so only the slow refresh is due.
 	// Not answered.
 	Announce struct {
-		Item Item
-		Kept bool
+		Item   Item
+		Kept   bool
+		Defend bool // a rival was heard: begin the schedule anew
 	}
 	// Revoke a lease that is not needed any more. Not answered.
 	Revoke struct{ Lease int64 }
@@ -89,6 +92,7 @@ type ClaimWrite struct {
 	VIP        string
 	Kind       Kind
 	Claim      Claim
+	Probe      bool       // a take: ask the LAN before raising; its last holder may not be what answers
 	IfMod      int64      // the claim's mod revision; 0: the key must not exist
 	OwnerGone  *MemberRef // the old owner's registration must not stand
 	TargetHere *MemberRef // the target's registration must stand
@@ -111,6 +115,7 @@ func (DelAddresses) action()   {}
 func (ReadAddresses) action()  {}
 func (Announce) action()       {}
 func (Reread) action()         {}
+func (ProbeAddresses) action() {}
 func (Revoke) action()         {}
 func (Deregister) action()     {}
 
@@ -132,6 +137,7 @@ func (a RaiseAddresses) String() string { return fmt.Sprintf("raise %s", items(a
 func (a DelAddresses) String() string   { return fmt.Sprintf("del %s", items(a.Items)) }
 func (a ReadAddresses) String() string  { return "read addresses" }
 func (a Revoke) String() string         { return "revoke" }
+func (a ProbeAddresses) String() string { return "probe " + items(a.Items) }
 func (a Reread) String() string         { return "reread" }
 func (a Announce) String() string {
 	if a.Kept {

@@ -148,7 +148,7 @@ func (d *decision) stamped(vip string, c claim) Claim {
 		n.Since = d.now.Wall
 	}
 	n.Node, n.Reg, n.MemberRev, n.WaitMS = v.cfg.Node, v.self.reg.ID, v.self.reg.MemberRev, v.waitMS()
-	n.To, n.Accept, n.Empty = "", 0, false
+	n.To, n.Accept, n.Empty, n.Contested = "", 0, false, false
 	if here, ok := v.vips[vip]; ok {
 		n.Addresses = texts(here.Prefixes)
 	}
@@ -169,7 +169,7 @@ func (d *decision) restamp(vip string, c claim) ClaimWrite {
 func (d *decision) release(vip string, c claim, why string) ClaimWrite {
 	n := d.next(vip, c)
 	n.Node, n.Reg, n.MemberRev, n.To, n.Accept = "", "", 0, "", 0
-	n.Why = fmt.Sprintf("released by %s: %s", d.v.cfg.Node, why)
+	n.Why, n.Contested = fmt.Sprintf("released by %s: %s", d.v.cfg.Node, why), d.v.local[vip].contested
 	return ClaimWrite{VIP: vip, Kind: Release, Claim: n, IfMod: c.mod}
 }
 
@@ -233,7 +233,7 @@ func (d *decision) take(vip string, c claim, l *local) (ClaimWrite, bool) {
 	}
 	n := d.stamped(vip, c)
 	n.Since, n.Why = d.now.Wall, why
-	w := ClaimWrite{VIP: vip, Kind: Take, Claim: n, IfMod: ifMod(c)}
+	w := ClaimWrite{VIP: vip, Kind: Take, Claim: n, IfMod: ifMod(c), Probe: c.Node != "" || c.Empty || c.Contested}
 	if c.valid() && c.Node != "" {
 		owner := c.owner()
 		w.OwnerGone = &owner

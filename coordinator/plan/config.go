@@ -86,5 +86,7 @@ const (
 	rereadEvery  = 30 * time.Second       // the kernel's addresses are read back now and then, whatever events said
 	raiseBackoff = time.Second            // first back-off after an address could not be raised; doubles
 	backoffMost  = time.Minute
-	fightsMost   = 5 // how often in a minute an address that something else removed is put back
+	rivalTimeout = 100 * time.Millisecond // a rival was heard: authority is confirmed by then, or the VIP is withdrawn
+	defendEvery  = 10 * time.Second       // between two defences of an address (RFC 5227 section 1.1, DEFEND_INTERVAL)
+	fightsMost   = 5                      // how often in a minute an address that something else removed is put back
 )

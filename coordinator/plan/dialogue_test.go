@@ -118,6 +118,10 @@ func (d *dialogue) answer() {
 					kept = append(kept, a)
 				}
 			}
+		case ProbeAddresses:
+			for _, it := range a.Items {
+				d.tell(AddressesProbed{VIP: it.VIP})
+			}
 		case DelAddresses:
 			kept = append(kept, a)
 			for _, it := range a.Items {
@@ -221,7 +225,7 @@ func holding(t *testing.T) *dialogue {
 	d.register()
 	d.wait(5100*ms, true)
 	d.commit()
-	d.wait(20*ms, true)
+	d.wait(30*ms, true)
 	d.want("raise +web\nannounce web")
 	return d
 }
@@ -247,6 +251,8 @@ func TestClaimThenCheckThenRaise(t *testing.T) {
 		}
 	}
 	d.answer()
+	d.want("probe +web") // nobody knows who held it last: ask the LAN first
+	d.tell(AddressesProbed{VIP: "web"})
 	d.want("raise +web")
 }
 
@@ -658,5 +664,50 @@ func TestStoreThatWentBackIsReadAgainAndForgottenOnce(t *testing.T) {
 	e.tell(CheckAnswered{T0: e.now().Boot, Cluster: 1, Since: e.rev, Revision: 1})
 	if got := e.said(); !strings.Contains(got, "reread") {
 		t.Fatalf("a check that sees the store go back leads to %q", got)
+	}
+}
+
+func TestAddressThatAMachineOutsideTheClusterHasStaysDown(t *testing.T) {
+	d := start(t, testConfig("a", "web"))
+	d.register()
+	d.wait(5100*ms, true)
+	d.commit()
+	d.want("probe +web")
+	d.tell(AddressesProbed{VIP: "web", Rival: "02:00:00:00:00:01"})
+	for _, a := range d.acts {
+		if c, ok := a.(Commit); ok && c.Writes[0].Kind == Release && c.Writes[0].Claim.Contested {
+			d.commit()
+			d.wait(5*time.Second, true)
+			d.want("") // it tries again later
+			d.wait(6*time.Second, true)
+			if w := d.acts[0].(Commit).Writes[0]; w.Kind != Take || !w.Probe {
+				t.Fatalf("it wants %v", w)
+			}
+			return
+		}
+	}
+	t.Fatalf("it wants %v", d.acts)
+}
+
+func TestRivalIsAnsweredAfterACheckOrNotAtAll(t *testing.T) {
+	heard := RivalHeard{Address: Address{"net1", netip.MustParsePrefix("192.0.2.100/32")}, Hardware: "02:00:00:00:00:01"}
+	d := holding(t)
+	d.acts = nil
+	d.tell(heard)
+	d.wait(20*ms, true)
+	if got := d.said(); !strings.Contains(got, "announce web") {
+		t.Fatalf("after a good check it wants %q, no defence", got)
+	}
+	d.tell(heard)
+	d.wait(9*time.Second, true)
+	if got := d.said(); strings.Contains(got, "announce") {
+		t.Fatal("it defends more than once in ten seconds")
+	}
+	e := holding(t)
+	e.acts = nil
+	e.tell(heard)
+	e.wait(110*ms, false) // no answer from etcd
+	if got := e.said(); got != "del web" {
+		t.Fatalf("without a check in 100 ms it wants %q", got)
 	}
 }

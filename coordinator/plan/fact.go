@@ -107,6 +107,17 @@ type (
 		Present bool
 	}
 
+	// AddressesProbed: what answered for a VIP before it is raised. Err: nothing can be said.
+	AddressesProbed struct {
+		VIP   string
+		Rival string // hardware address; "": silence
+		Err   error
+	}
+	// RivalHeard: a machine that is not this one uses an address, or asks whether it may.
+	RivalHeard struct {
+		Address  Address
+		Hardware string
+	}
 	// Paused: this process, or the machine, did not run for a while, or the real-time clock jumped. What was known before counts again after a check.
 	Paused struct{ Why string }
 	// Leave: hand everything over and deregister, by Deadline at the latest.
@@ -140,6 +151,8 @@ func (AddressesRaised) fact()   {}
 func (AddressesDeleted) fact()  {}
 func (AddressesObserved) fact() {}
 func (AddressChanged) fact()    {}
+func (AddressesProbed) fact()   {}
+func (RivalHeard) fact()        {}
 func (Paused) fact()            {}
 func (Leave) fact()             {}
 func (Deregistered) fact()      {}

@@ -24,6 +24,10 @@ type local struct {
 	up   bool          // all are
 	t0   time.Duration // of the check that the last lifetime rests on
 
+	probe, probing bool // the LAN has to be asked before it is raised; is being asked
+	contested      bool // and somebody answered
+	rival          rival
+
 	raiseAt time.Duration // back-off after a failed raise
 	fails   int
 	why     string // of the last failure
@@ -45,6 +49,14 @@ type local struct {
 	shunned   map[string]time.Duration
 }
 
+// rival is another machine that was heard to use an address that is up here.
+type rival struct {
+	hardware string
+	heard    int
+	at       time.Duration // when last; 0: there is nothing to verify
+	defended time.Duration
+}
+
 // writing notes that a claim write is under way.
 func (l *local) writing(w ClaimWrite, now time.Duration) {
 	l.write = true
@@ -60,6 +72,12 @@ func (l *local) writing(w ClaimWrite, now time.Duration) {
 		l.offered = ""
 	case Restamp, Transfer, Release, Take:
 		l.offered = ""
+	}
+	switch w.Kind {
+	case Take:
+		l.probe = w.Probe
+	case Accept:
+		l.probe = false // its holder hands it over
 	}
 }
 
@@ -98,7 +116,7 @@ func (v *View) foldRaised(f AddressesRaised, now time.Duration) {
 		v.note(f.VIP, "fault", l.why)
 	default:
 		l.some, l.up, l.t0 = true, true, f.T0
-		l.fails, l.why = 0, ""
+		l.fails, l.why, l.contested = 0, "", false
 		switch {
 		case fresh && l.vanished:
 			l.announce, l.kept = true, false
@@ -123,7 +141,7 @@ func (v *View) foldDeleted(f AddressesDeleted, now time.Duration) {
 	if c := v.etcd.claims[f.VIP]; l.up && !(v.mine(c) && c.Accept > 0) { // of a transfer its commit tells
 		v.note(f.VIP, "withdrawn", v.whyDown(f.VIP, now))
 	}
-	l.some, l.up, l.announce, l.vanished, l.stray, l.t0 = false, false, false, false, false, 0
+	l.some, l.up, l.announce, l.vanished, l.stray, l.t0, l.rival.at = false, false, false, false, false, 0, 0
 }
 
 // whyDown says in words why the addresses of a VIP came down.
@@ -193,6 +211,40 @@ func (v *View) fought(vip string, l *local, now time.Duration) {
 		l.fails, l.raiseAt = max(l.fails, 1), now+backoffMost
 		v.placed = nil
 		v.note(vip, "fault", l.why)
+	}
+}
+
+func (v *View) foldProbed(f AddressesProbed, now time.Duration) {
+	l := v.of(f.VIP)
+	l.probing = false
+	if f.Rival == "" { // silence, or no answer to be had: raising it will tell
+		l.probe = false
+		return
+	}
+	l.contested = true
+	l.why = fmt.Sprintf("machine %s, which is not of this cluster, answers for its address", f.Rival)
+	l.fails++
+	l.raiseAt = now + min(10*raiseBackoff<<min(l.fails-1, 10), backoffMost)
+	v.placed = nil
+	v.note(f.VIP, "conflict", l.why)
+}
+
+// foldRival: whatever we believe about an address that somebody else uses, we verify at once.
+func (v *View) foldRival(f RivalHeard, now time.Duration) {
+	for vip, l := range v.local {
+		if !l.up || !slices.ContainsFunc(l.set, func(a Address) bool {
+			return a.Link == f.Address.Link && a.Prefix.Addr() == f.Address.Prefix.Addr()
+		}) {
+			continue
+		}
+		if l.rival.heard == 0 || l.rival.hardware != f.Hardware {
+			v.note(vip, "conflict", fmt.Sprintf("machine %s uses its address %s as well", f.Hardware, f.Address.Prefix.Addr()))
+		}
+		l.rival.hardware, l.rival.heard = f.Hardware, l.rival.heard+1
+		if l.rival.at == 0 {
+			l.rival.at = now
+		}
+		v.self.checkAt = min(v.self.checkAt, now)
 	}
 }
 

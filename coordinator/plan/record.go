@@ -62,6 +62,7 @@ type Claim struct {
 	Empty     bool      `json:"empty,omitempty"`      // nobody is known to hold it, which is not the same: free when W has passed since it was seen
 	Reg       string    `json:"reg,omitempty"`        // the holder's registration: its random id
 	MemberRev int64     `json:"member_rev,omitempty"` // and the create revision of its member key
+	Contested bool      `json:"contested,omitempty"`  // released because a machine outside the cluster answers for it
 	WaitMS    int64     `json:"wait_ms"`              // the holder's takeover wait W
 	To        string    `json:"to,omitempty"`         // a move under way: the target
 	Accept    int64     `json:"accept,omitempty"`     // the target's member_rev, once it is ready to raise the VIP

@@ -57,11 +57,15 @@ func (d *decision) addresses() {
 	if !v.observed {
 		return
 	}
-	var del, raise []Item
+	var del, raise, probe []Item
 	var announce []Action
 	for _, vip := range v.names {
 		l := v.local[vip]
 		if l.op != idle {
+			continue
+		}
+		if d.unverified(l) {
+			del = append(del, Item{VIP: vip, Addresses: l.both()})
 			continue
 		}
 		switch {
@@ -70,11 +74,16 @@ func (d *decision) addresses() {
 				del = append(del, Item{VIP: vip, Addresses: l.both()})
 			}
 		case d.wants(vip):
-			if it, ok := d.raise(vip); ok {
+			switch it, ok := d.raise(vip); {
+			case ok && it.Fresh && l.probe:
+				if !l.probing {
+					probe = append(probe, it)
+				}
+			case ok:
 				raise = append(raise, it)
 			}
-			if l.announce && l.up && l.t0 > 0 {
-				announce = append(announce, Announce{Item{VIP: vip, Addresses: l.set}, l.kept})
+			if l.announce && l.up && l.t0 > 0 || d.defends(l) {
+				announce = append(announce, Announce{Item: Item{VIP: vip, Addresses: l.set}, Kept: l.kept, Defend: l.rival.at > 0})
 			}
 		}
 		if l.some {
@@ -84,11 +93,28 @@ func (d *decision) addresses() {
 	if len(del) > 0 {
 		d.do(DelAddresses{del})
 	}
+	if len(probe) > 0 {
+		d.do(ProbeAddresses{probe})
+	}
 	if len(raise) > 0 {
 		t0 := v.self.good.t0
 		d.do(RaiseAddresses{Items: raise, T0: t0, Until: t0 + v.cfg.CheckTimeout})
 	}
 	d.actions = append(d.actions, announce...)
+}
+
+// unverified tells whether a rival was heard, and authority has not been confirmed in time since.
+func (d *decision) unverified(l *local) bool {
+	if l.rival.at == 0 || !l.up || d.v.self.freshCheck() && d.v.self.good.t0 >= l.rival.at {
+		return false
+	}
+	return d.at(l.rival.at + rivalTimeout)
+}
+
+// defends tells whether a rival was heard, authority has been confirmed since, and the last defence is long enough ago.
+func (d *decision) defends(l *local) bool {
+	r := l.rival
+	return r.at > 0 && l.up && d.v.self.freshCheck() && d.v.self.good.t0 >= r.at && (r.defended == 0 || d.at(r.defended+defendEvery))
 }
 
 // both are the addresses that a VIP has here and those it had when they were last set.

@@ -25,6 +25,7 @@ type VIPStatus struct {
 	Why       string    `json:"why"`
 	State     string    `json:"state"` // held, moving, waiting, unheld, unplaceable
 	To        string    `json:"to,omitempty"`
+	Rival     string    `json:"rival,omitempty"` // another machine that uses an address of it, as its holder heard
 }
 
 // Members lists the nodes that are members, and those that are gone but still named by a claim or a drain, by name.
@@ -132,6 +133,9 @@ func (v *View) vipStatus(vip string, p *placed, now Now) VIPStatus {
 		if len(s.Addresses) == 0 {
 			s.Addresses = slices.Clone(c.Addresses)
 		}
+	}
+	if l := v.local[vip]; l != nil && l.rival.heard > 0 {
+		s.Rival = fmt.Sprintf("%s, heard %d times", l.rival.hardware, l.rival.heard)
 	}
 	alive := c.valid() && c.Node != "" && v.etcd.alive(c.owner())
 	switch {

@@ -124,6 +124,10 @@ func (v *View) Apply(f Fact, now Now) {
 		v.foldAddresses(f, now.Boot)
 	case AddressChanged:
 		v.foldAddressEvent(f, now.Boot)
+	case AddressesProbed:
+		v.foldProbed(f, now.Boot)
+	case RivalHeard:
+		v.foldRival(f, now.Boot)
 	case Paused:
 		v.self.verify, v.self.checkAt = now.Boot, now.Boot
 		v.note("", "paused", f.Why)
@@ -168,9 +172,16 @@ func (v *View) Dispatched(actions []Action, now Now) {
 			}
 		case ReadAddresses:
 			v.reading = true
+		case ProbeAddresses:
+			for _, it := range a.Items {
+				v.of(it.VIP).probing = true
+			}
 		case Announce:
 			l := v.of(a.Item.VIP)
 			l.announce, l.kept = false, false
+			if l.rival.at > 0 {
+				l.rival.at, l.rival.defended = 0, now.Boot
+			}
 		case Revoke:
 			v.self.revoke = 0
 		case Reread:
