@@ -65,16 +65,6 @@ func (r row) or(s row) {
 	}
 }
 
-// meets reports whether r and s have a common member.
-func (r row) meets(s row) bool {
-	for k, w := range s {
-		if r[k]&w != 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // each calls f with every member in ascending order.
 func (r row) each(f func(i int32)) {
 	for k, w := range r {
