@@ -1,0 +1,184 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"viplease/e2e/faults"
+	"viplease/e2e/judge"
+	"viplease/e2e/probe"
+)
+
+// figures are what a soak found.
+type figures struct {
+	Seconds float64 `json:"seconds"`
+	Seed    uint64  `json:"seed"`
+	Nodes   int     `json:"nodes"`
+	VIPs    int     `json:"vips"`
+	Failure string  `json:"failure,omitempty"`
+
+	Injected int            `json:"faults_injected"` // all that took effect
+	Kinds    []*kindFigures `json:"kinds"`
+
+	Unheld     float64 `json:"vip_seconds_unheld"`     // up on no machine, by the judge
+	Unanswered float64 `json:"vip_seconds_unanswered"` // by the client
+	WorstMS    float64 `json:"longest_outage_ms"`
+	Moves      int     `json:"moves"`
+	Overlaps   int     `json:"overlaps"`
+
+	Settled   []float64 `json:"settled_seconds"` // each quiet phase
+	Revisions [2]int64  `json:"etcd_revisions"`
+}
+
+// kindFigures are those of one kind of fault.
+type kindFigures struct {
+	Kind     string  `json:"kind"`
+	Injected int     `json:"injected"`
+	NoEffect int     `json:"no_effect"`
+	Outages  int     `json:"outages"` // that nothing else can have caused
+	WorstMS  float64 `json:"longest_outage_ms"`
+}
+
+// figures are those of the soak until an instant.
+func (s *run) figures(until time.Duration) figures {
+	f := figures{
+		Seconds: (until - s.began).Seconds(), Seed: s.o.seed, Nodes: s.o.nodes, VIPs: s.o.vips,
+		Overlaps: len(s.Judge.Overlaps()), Revisions: s.revisions,
+	}
+	if s.began == 0 {
+		f.Seconds = 0
+		return f // there never was a beginning
+	}
+	for _, d := range s.settled {
+		f.Settled = append(f.Settled, max(0, d).Seconds())
+	}
+	b := book{vips: s.VIPs, history: s.Judge.History(), outages: s.Probe.Outages(s.began), outcomes: s.Outcomes()}
+	f.count(&b, s.began, until)
+	return f
+}
+
+// book is what happened: all that figures are made of.
+type book struct {
+	vips     []netip.Addr
+	history  []judge.Change
+	outages  []probe.Outage
+	outcomes []faults.Outcome
+}
+
+func (f *figures) count(b *book, from, until time.Duration) {
+	of := map[string]*kindFigures{}
+	for _, k := range faults.Kinds {
+		of[k.Name] = &kindFigures{Kind: k.Name}
+		f.Kinds = append(f.Kinds, of[k.Name])
+	}
+	for _, o := range b.outcomes {
+		k := of[o.Kind.Name]
+		if o.Without != "" {
+			k.NoEffect++
+			continue
+		}
+		k.Injected++
+		f.Injected++
+	}
+	var unheld time.Duration
+	for _, v := range b.vips {
+		down, moves := b.unheld(v, from, until)
+		unheld += down
+		f.Moves += moves
+	}
+	f.Unheld = unheld.Seconds()
+	for _, o := range b.outages {
+		f.Unanswered += o.Duration.Seconds()
+		f.WorstMS = max(f.WorstMS, ms(o.Duration))
+		if cause, ok := b.cause(o); ok {
+			k := of[cause.Kind.Name]
+			k.Outages++
+			k.WorstMS = max(k.WorstMS, ms(o.Duration))
+		}
+	}
+}
+
+// unheld returns how long the VIP was up nowhere between two instants, and how often it came up elsewhere than before.
+func (b *book) unheld(vip netip.Addr, from, until time.Duration) (down time.Duration, moves int) {
+	up, last := map[string]bool{}, ""
+	since := from // the last change, or the beginning
+	for _, c := range b.history {
+		if c.VIP != vip || c.At > until {
+			continue
+		}
+		if c.At > from {
+			if len(up) == 0 {
+				down += c.At - since
+			}
+			if c.Up && last != "" && last != c.Node {
+				moves++
+			}
+			since = c.At
+		}
+		if c.Up {
+			up[c.Node], last = true, c.Node
+		} else {
+			delete(up, c.Node)
+		}
+	}
+	if len(up) == 0 {
+		down += until - since
+	}
+	return down, moves
+}
+
+// cause is the fault that an outage comes from, if only one can be: it was in force, or over for no longer than a second, and hit the VIP, or the machine
+// that had it, or etcd.
+func (b *book) cause(o probe.Outage) (cause faults.Outcome, ok bool) {
+	const after = time.Second
+	on := b.holder(o.VIP, o.Start)
+	for _, f := range b.outcomes {
+		if f.Without != "" || f.Began > o.Start || f.Ended != 0 && f.Ended+after < o.Start || !f.Touches(on, o.VIP) {
+			continue
+		}
+		if ok {
+			return cause, false
+		}
+		cause, ok = f, true
+	}
+	return cause, ok
+}
+
+// holder is the machine that had the VIP up at an instant, or had it last before.
+func (b *book) holder(vip netip.Addr, at time.Duration) (node string) {
+	for _, c := range b.history {
+		if c.At > at {
+			break
+		}
+		if c.VIP == vip && c.Up {
+			node = c.Node
+		}
+	}
+	return node
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// print prints them for people.
+func (f *figures) print() {
+	tried, worst := 0, 0.0
+	fmt.Printf("\n%-18s %9s %10s %16s %15s\n", "fault", "injected", "no effect", "outages by it", "longest")
+	for _, k := range f.Kinds {
+		tried += k.Injected + k.NoEffect
+		if k.Injected+k.NoEffect > 0 {
+			fmt.Printf("%-18s %9d %10d %16d %12.1f ms\n", k.Kind, k.Injected, k.NoEffect, k.Outages, k.WorstMS)
+		}
+	}
+	for _, s := range f.Settled {
+		worst = max(worst, s)
+	}
+	total := f.Seconds * float64(f.VIPs)
+	fmt.Printf("\n%.1f minutes, seed %d, %d nodes, %d VIPs\n", f.Seconds/60, f.Seed, f.Nodes, f.VIPs)
+	fmt.Printf("faults injected: %d of %d that were tried, %.1f a minute\n", f.Injected, tried, 60*float64(f.Injected)/max(f.Seconds, 1))
+	fmt.Printf("VIP-seconds down: %.1f up nowhere (%.2f %%), %.1f without an answer at the client (%.2f %%); the longest outage %.1f s\n",
+		f.Unheld, 100*f.Unheld/max(total, 1), f.Unanswered, 100*f.Unanswered/max(total, 1), f.WorstMS/1000)
+	fmt.Printf("moves: %d; etcd went from revision %d to %d\n", f.Moves, f.Revisions[0], f.Revisions[1])
+	fmt.Printf("quiet phases: %d, at rest after %.1f s at the worst\n", len(f.Settled), worst)
+	fmt.Printf("overlaps: %d\n", f.Overlaps)
+}
