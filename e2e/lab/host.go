@@ -23,6 +23,9 @@ type Host struct {
 	LAN  *Port // nil where it has none
 	Mgmt *Port // nil where it has none
 
+	// Without are capabilities (unix.CAP_...) that what is started on the host from now on does not have.
+	Without []uintptr
+
 	lab   *Lab
 	dir   string   // holds etc and run
 	log   *os.File // beside it

@@ -39,6 +39,9 @@ func (h *Host) start(cmd *exec.Cmd) (*process, error) {
 		if err := h.ns.enter(); err != nil {
 			return err
 		}
+		if err := h.dropCapabilities(); err != nil {
+			return err
+		}
 		return cmd.Start()
 	})
 	if err != nil {
