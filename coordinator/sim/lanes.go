@@ -15,6 +15,7 @@ const (
 	renewTimeout  = 2 * time.Second
 	revokeTimeout = time.Second
 	rereadPause   = 250 * time.Millisecond
+	probeMost     = 200 * time.Millisecond
 )
 
 // dispatch starts one action.
@@ -23,6 +24,8 @@ func (p *process) dispatch(a plan.Action) {
 	case plan.RaiseAddresses, plan.DelAddresses, plan.ReadAddresses:
 		p.queue = append(p.queue, a)
 		p.nextKernelAction()
+	case plan.ProbeAddresses:
+		p.probe(a)
 	case plan.Announce:
 	case plan.Reread:
 		p.readAgain()
@@ -95,6 +98,32 @@ func (p *process) writeState(a plan.WriteState) {
 		}
 		return plan.StateWritten{State: a.State}
 	}, func(err error) plan.Fact { return plan.StateFailed{Err: err} })
+}
+
+// probe asks the LAN who uses addresses. On most LANs of this simulation nobody can hear anybody: the promise does not rest on it.
+func (p *process) probe(a plan.ProbeAddresses) {
+	w, d := p.n.w, &p.n.kernel.dice
+	for _, it := range a.Items {
+		w.after(d.upTo(probeMost), p, func() {
+			f := plan.AddressesProbed{VIP: it.VIP}
+			if w.s.LAN {
+				f.Rival = p.n.answers(it.Addresses)
+			}
+			p.post(f)
+		})
+	}
+}
+
+// answers says which other node has one of the addresses up.
+func (n *node) answers(list []plan.Address) string {
+	for _, o := range n.w.nodes {
+		for _, a := range list {
+			if o != n && o.kernel.up>>slotOf(a)&1 != 0 {
+				return o.name
+			}
+		}
+	}
+	return ""
 }
 
 // pendingLease is the lease of a registration that is in doubt.

@@ -12,6 +12,7 @@ type Schedule struct {
 	Nodes, VIPs int
 	Quick       bool // timers of a third: more happens in less time
 	Skew        bool // half of the nodes run a longer hold
+	LAN         bool // the nodes can hear each other
 	Noise       int  // how often single calls and events go wrong, 0 to 3
 	Faults      []Fault
 }
@@ -112,7 +113,7 @@ func (f Fault) String() string {
 
 func (s Schedule) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, %d nodes, %d VIPs, quick %t, skew %t, noise %d", s.Seed, s.Nodes, s.VIPs, s.Quick, s.Skew, s.Noise)
+	fmt.Fprintf(&b, "seed %d, %d nodes, %d VIPs, quick %t, skew %t, LAN %t, noise %d", s.Seed, s.Nodes, s.VIPs, s.Quick, s.Skew, s.LAN, s.Noise)
 	for _, f := range s.Faults {
 		fmt.Fprintf(&b, "\n  %s", f)
 	}
@@ -132,7 +133,7 @@ func Random(seed uint64) Schedule {
 	d := newDice(seed, 9)
 	s := Schedule{
 		Seed: seed, Nodes: 2 + min(d.n(3), d.n(6)), VIPs: 1 + min(d.n(4), d.n(4)),
-		Quick: !d.one(4), Skew: d.one(4), Noise: d.n(4),
+		Quick: !d.one(4), Skew: d.one(4), Noise: d.n(4), LAN: d.one(8),
 	}
 	at := time.Duration(0)
 	if !d.one(8) {
