@@ -53,16 +53,22 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// needNamespace skips a test that needs links of its own where there can be none; under CI that is a failure.
+// needNamespace skips a test that needs links of its own where there can be none.
 func needNamespace(t testing.TB) {
 	t.Helper()
 	if os.Getenv(inside) != "" {
 		return
 	}
+	lacking(t, "no user and network namespaces")
+}
+
+// lacking skips a test that needs what is not here; under CI that is a failure.
+func lacking(t testing.TB, what string) {
+	t.Helper()
 	if os.Getenv("CI") != "" {
-		t.Fatal("no user and network namespaces")
+		t.Fatal(what)
 	}
-	t.Skip("no user and network namespaces")
+	t.Skip(what)
 }
 
 // A cable is a veth pair: near is ours, far is a neighbour in a network namespace of its own.
@@ -138,9 +144,12 @@ func (c *cable) mac(t testing.TB) net.HardwareAddr { t.Helper(); return c.link(t
 // raise puts addr up at the neighbour.
 func (c *cable) raise(t testing.TB, addr netip.Addr) {
 	t.Helper()
-	must(t, c.far.AddrAdd(c.farLink, &netlink.Addr{
-		IPNet: &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(addr.BitLen(), addr.BitLen())}, Flags: unix.IFA_F_NODAD,
-	}))
+	must(t, c.far.AddrAdd(c.farLink, &netlink.Addr{IPNet: prefix(addr), Flags: unix.IFA_F_NODAD}))
+}
+
+// prefix is addr alone.
+func prefix(addr netip.Addr) *net.IPNet {
+	return &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(addr.BitLen(), addr.BitLen())}
 }
 
 // believe makes the neighbour hold addr to be at oldMAC.
@@ -184,17 +193,23 @@ type capture struct{ fd, index int }
 
 // atFar captures what arrives at the neighbour, atNear what is given to our interface: a frame is there before the call
 // that sends it returns.
-func (c *cable) atFar(t testing.TB) *capture {
+func (c *cable) atFar(t testing.TB) (x *capture) {
 	t.Helper()
-	runtime.LockOSThread()
+	c.asNeighbour(t, func() { x = newCapture(t, c.farLink.Attrs().Index) })
+	return x
+}
+
+// asNeighbour runs f in the namespace of the neighbour.
+func (c *cable) asNeighbour(t testing.TB, f func()) {
+	t.Helper()
+	runtime.LockOSThread() // not unlocked when going back fails
 	home, err := netns.Get()
 	must(t, err)
 	defer home.Close()
 	must(t, netns.Set(c.ns))
-	x := newCapture(t, c.farLink.Attrs().Index)
+	f()
 	must(t, netns.Set(home))
 	runtime.UnlockOSThread()
-	return x
 }
 
 func (c *cable) atNear(t testing.TB) *capture {
