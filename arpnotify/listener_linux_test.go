@@ -416,3 +416,27 @@ func TestListenerUnderRace(t *testing.T) {
 		return len(a.heard) > 0 && a.heard[len(a.heard)-1].Addr == last
 	})
 }
+
+// A frame that is not about a wanted address costs no memory, from the socket to the verdict.
+func TestIrrelevantFramesAllocateNothing(t *testing.T) {
+	c := newCable(t)
+	x := c.atFar(t)
+	e, err := openEar(net.Interface{Index: c.link(t).Attrs().Index, Name: c.near}, etherARP)
+	must(t, err)
+	defer e.close()
+	l := NewListener(ListenerConfig{})
+	l.Set(map[string][]netip.Addr{c.near: {vip4}})
+	const runs = 50
+	for range 1 + runs { // they fit into the receive buffer
+		x.send(t, claimFrame(t, last, rivalMAC))
+	}
+	n := testing.AllocsPerRun(runs, func() {
+		b, err := e.read()
+		if s, ok := sight(b); err != nil || !ok || l.admit(c.near, s) {
+			t.Error("not as it should be", err, ok)
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations for each", n)
+	}
+}

@@ -310,6 +310,8 @@ func TestOwnAddressesAreKnownInTime(t *testing.T) {
 		if !heard() {
 			t.Error("not delivered after the kernel reported that the link has gone")
 		}
+		p.host.changes.in <- []byte("something") // the links are listed, and not again before settlePause is over
+		synctest.Wait()
 		appear()
 		p.host.changes.in <- unix.ENOBUFS // too many changes to report
 		synctest.Wait()

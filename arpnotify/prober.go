@@ -84,7 +84,7 @@ func (p *Prober) Probe(ctx context.Context, link string, addrs []netip.Addr, wai
 		rate = defaultProbeRate
 	}
 	pr.pace.interval = time.Second / time.Duration(rate)
-	err := pr.prepare(addrs)
+	err := errors.Join(ctx.Err(), pr.prepare(addrs))
 	if err == nil && len(pr.order) > 0 {
 		err = pr.run(ctx)
 		p.closing.Go(pr.stop)
