@@ -63,6 +63,7 @@ func run(ctx context.Context, path string) error {
 	announcer := arpnotify.New(arpnotify.Config{Now: sinceBoot, Log: log, Refresh: cfg.Announce.Refresh, Settle: cfg.Lease.Wait()})
 
 	pc := planConfig(cfg, id)
+	pc.Address = hostAddress(kernel)
 	pc.Former = former(left.Addresses, cfg)
 	e := etcdPort{store}
 	c := coordinator.New(coordinator.Config{Plan: pc, Leave: leaveWithin, Log: log}, coordinator.Ports{
@@ -136,6 +137,23 @@ func capable() error {
 		}
 	}
 	return nil
+}
+
+// hostAddress is where people find this host: its name and its first address.
+func hostAddress(kernel *netif.Kernel) string {
+	name, _ := os.Hostname()
+	links, err := kernel.Links()
+	if err != nil {
+		return name
+	}
+	for _, l := range links {
+		for _, p := range l.Prefixes {
+			if !l.Loopback && p.Addr().IsGlobalUnicast() {
+				return strings.TrimSpace(name + " " + p.Addr().String())
+			}
+		}
+	}
+	return name
 }
 
 // identity is what tells this machine and this boot from others.

@@ -240,6 +240,7 @@ func (p announcerPort) Announce(link string, addr netip.Addr, kept bool, allowed
 	if kept {
 		return p.Keep(link, addr, allowed)
 	}
+	p.Announcer.Stop(link, addr)
 	return p.Announcer.Announce(link, addr, allowed)
 }
 

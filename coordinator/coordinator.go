@@ -277,7 +277,7 @@ func (c *Coordinator) tell(notes []plan.Note, now plan.Now) {
 		switch {
 		case n.Node != c.cfg.Plan.Node || n.What == "claimed":
 			level = slog.LevelDebug
-		case n.What == "fault" || n.What == "lapsed" || n.What == "withdrawn" || n.What == "address gone" || n.What == "claim lost" || n.What == "conflict" || n.What == "store went back":
+		case n.What == "fault" || n.What == "lapsed" || n.What == "withdrawn" || n.What == "address gone" || n.What == "claim lost" || n.What == "conflict" || n.What == "refused" || n.What == "unfit" || n.What == "paused" || n.What == "store went back":
 			level = slog.LevelWarn
 		}
 		attrs := []any{}

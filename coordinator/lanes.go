@@ -101,7 +101,6 @@ func (c *Coordinator) del(ctx context.Context, a plan.DelAddresses) {
 // defend announces anew what a rival uses as well.
 func (c *Coordinator) defend(it plan.Item) {
 	for _, addr := range it.Addresses {
-		c.ports.Announcer.Stop(addr.Link, addr.Prefix.Addr())
 		if err := c.ports.Announcer.Announce(addr.Link, addr.Prefix.Addr(), false, c.mayAnnounce); err != nil {
 			c.log.Warn("cannot announce", "vip", it.VIP, "err", err)
 		}
@@ -167,6 +166,7 @@ func (c *Coordinator) storeWatch(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := c.readAndWatch(ctx); err != nil {
 			c.log.Debug("reading all again", "why", err)
+			c.post(ctx, plan.ReadFailed{Err: err})
 			sleep(ctx, rereadPause)
 		}
 	}

@@ -88,7 +88,8 @@ type KernelEvent struct {
 // Announcer tells the LAN where an address is.
 type Announcer interface {
 	Run(ctx context.Context) error
-	// Announce announces now and on schedule until Stop, each time only if allowed says so. kept: only the slow refresh.
+	// Announce announces now and on schedule until Stop, each time only if allowed says so; the schedule begins anew if it was running.
+	// kept: only the slow refresh.
 	Announce(link string, addr netip.Addr, kept bool, allowed func() bool) error
 	// Stop: nothing is sent after it has returned.
 	Stop(link string, addr netip.Addr)

@@ -79,6 +79,9 @@ func fill(s *Snapshot, v *plan.View, now plan.Now) {
 		s.Etcd.Trouble = st.CheckErr.Error()
 	case !st.Checked && st.Revision == 0:
 		s.Etcd.Trouble = "no answer from etcd yet"
+		if st.ReadErr != "" {
+			s.Etcd.Trouble += ": " + st.ReadErr
+		}
 	}
 	s.Self = SelfStatus{Answers: true, Registered: st.Registered, Trouble: st.Trouble}
 	if st.Frozen != nil {

@@ -21,6 +21,8 @@ type (
 		Revision int64
 		Entries  []Entry
 	}
+	// ReadFailed: etcd could not be read.
+	ReadFailed struct{ Err error }
 	// BatchSeen: the watch that continues the snapshot went on to Revision.
 	BatchSeen struct {
 		Revision int64
@@ -135,6 +137,7 @@ type WriteResult struct {
 func (Remembered) fact()        {}
 func (PlacesObserved) fact()    {}
 func (SnapshotRead) fact()      {}
+func (ReadFailed) fact()        {}
 func (BatchSeen) fact()         {}
 func (CheckAnswered) fact()     {}
 func (CheckFailed) fact()       {}

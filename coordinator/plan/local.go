@@ -88,6 +88,9 @@ func (v *View) foldPlaces(f PlacesObserved) {
 			p.Why = "it has no place on this node"
 		}
 		l := v.local[vip]
+		if p.Why != "" && l.place.Why != p.Why {
+			v.note(vip, "unfit", p.Why)
+		}
 		if l.place.Why != p.Why || !slices.Equal(l.place.Addresses, p.Addresses) {
 			l.place, l.fails, l.raiseAt = p, 0, 0
 			v.placed = nil
@@ -191,8 +194,12 @@ func (v *View) foldAddresses(f AddressesObserved, now time.Duration) {
 			l.some, l.up, l.set, l.t0 = true, true, l.place.Addresses, 0
 			l.announce, l.kept = true, true
 		case !all && l.up:
-			v.note(vip, "address gone", fmt.Sprintf("%d of %d addresses are there; something else removed them", n, len(l.place.Addresses)))
-			v.fought(vip, l, now)
+			if l.place.Why != "" {
+				v.note(vip, "address gone", l.place.Why)
+			} else {
+				v.note(vip, "address gone", fmt.Sprintf("%d of %d addresses are there; something else removed them", n, len(l.place.Addresses)))
+				v.fought(vip, l, now)
+			}
 			fallthrough
 		default:
 			l.some = n > 0 || l.some && present(f.Present, l.set)
@@ -258,10 +265,17 @@ func (v *View) foldAddressEvent(f AddressChanged, now time.Duration) {
 		v.readAt = now
 		return
 	}
+	ours := false
 	for _, l := range v.local {
-		if l.op == idle && slices.Contains(l.place.Addresses, f.Address) && f.Present != l.up {
-			v.readAt = now
-			return
+		if !slices.Contains(l.place.Addresses, f.Address) && !slices.Contains(l.set, f.Address) {
+			continue
 		}
+		ours = true
+		if l.op == idle && f.Present != l.up {
+			v.readAt = now
+		}
+	}
+	if !ours { // one of the host's own: it may change where VIPs go
+		v.readAt = now
 	}
 }

@@ -29,6 +29,8 @@ type self struct {
 	at      time.Duration
 	adopted bool // the registration was found in the state file and waits for its first check
 	trouble string
+	name    string // why the node's name cannot be had; "" when it can
+	reading string // why etcd could not be read; "" when it could
 	writing string // why the last write of any kind failed; "" when it did not
 	revoke  int64  // lease of a registration that was forgotten
 
@@ -145,15 +147,29 @@ func (v *View) foldRegisterFailed(f RegisterFailed, now time.Duration) {
 // taken says who has this node's name.
 func (v *View) taken(value []byte) string {
 	m, err := decodeMember(value)
+	here := fmt.Sprintf("machine %s (%s)", v.cfg.Machine, v.cfg.Address)
+	there := fmt.Sprintf("machine %s (%s)", m.Machine, m.Address)
 	switch {
 	case err != nil:
 		return fmt.Sprintf("the node name %s is in use: members/%s is %v", v.cfg.Node, v.cfg.Node, err)
 	case m.Machine != v.cfg.Machine:
-		return fmt.Sprintf("the node name %s is in use by machine %s (%s); this is machine %s: give one of them another name", v.cfg.Node, m.Machine, m.Address, v.cfg.Machine)
+		return fmt.Sprintf("the node name %s is in use by %s; this is %s: give one of them another name", v.cfg.Node, there, here)
 	case m.Boot == v.cfg.Boot:
-		return fmt.Sprintf("another daemon of this boot, or a clone of this machine, is registered as %s; waiting for it to go", v.cfg.Node)
+		return fmt.Sprintf("%s is registered by another daemon of this boot, or by a clone: %s; this is %s; waiting for it to go", v.cfg.Node, there, here)
 	}
-	return fmt.Sprintf("waiting for the lease of %s from before the reboot (or of a clone of machine %s) to end", v.cfg.Node, m.Machine)
+	return fmt.Sprintf("waiting for the lease of %s from before the reboot, or of a clone, to end: %s; this is %s", v.cfg.Node, there, here)
+}
+
+// refused notes, for the operator, that the name is in use, and by whom, as long as that is so.
+func (v *View) refused() {
+	text := ""
+	if m, ok := v.etcd.members[v.cfg.Node]; ok && v.self.phase == unregistered && v.self.pending == "" {
+		text = v.taken(Encode(m.Member))
+	}
+	if text != "" && text != v.self.name {
+		v.note("", "refused", text)
+	}
+	v.self.name = text
 }
 
 func (s *self) renewed(f Renewed, now time.Duration) {

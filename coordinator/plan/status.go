@@ -149,6 +149,10 @@ func (v *View) vipStatus(vip string, p *placed, now Now) VIPStatus {
 		}
 	case p.unplaced[vip]:
 		s.State, s.Why = "unplaceable", "no ready node can hold it"
+		d := decision{v: v, now: now, wake: never}
+		if why := d.cannot(vip); why != "" && v.local[vip] != nil {
+			s.Why += "; here: " + why
+		}
 	default:
 		s.State = "unheld"
 		d := decision{v: v, now: now, wake: never}
@@ -167,8 +171,9 @@ func (v *View) vipStatus(vip string, p *placed, now Now) VIPStatus {
 type Standing struct {
 	Revision   int64
 	Registered bool
-	Checked    bool  // the last authority check was answered well
-	CheckErr   error // else why not, if it was tried
+	Checked    bool   // the last authority check was answered well
+	CheckErr   error  // else why not, if it was tried
+	ReadErr    string // why etcd could not be read, if that was the last of it
 	Trouble    string
 	Frozen     *Intent
 }
@@ -177,14 +182,14 @@ type Standing struct {
 func (v *View) Standing() Standing {
 	s := Standing{
 		Revision: v.etcd.rev, Registered: v.self.phase == registered, Trouble: v.self.trouble,
-		CheckErr: v.self.checkErr, Frozen: v.etcd.frozen,
+		CheckErr: v.self.checkErr, ReadErr: v.self.reading, Frozen: v.etcd.frozen,
 	}
 	if s.Trouble == "" {
 		s.Trouble = v.self.writing
 	}
 	s.Checked = v.self.freshCheck() && v.self.checkErr == nil
-	if m, ok := v.etcd.members[v.cfg.Node]; ok && v.self.phase != registered && v.self.pending == "" {
-		s.Trouble = v.taken(Encode(m.Member))
+	if v.self.name != "" {
+		s.Trouble = v.self.name
 	}
 	return s
 }

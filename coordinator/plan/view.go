@@ -80,6 +80,12 @@ func (v *View) Apply(f Fact, now Now) {
 		v.foldPlaces(f)
 	case SnapshotRead:
 		v.foldSnapshot(f, now.Boot)
+		v.self.reading = ""
+	case ReadFailed:
+		if text := f.Err.Error(); text != v.self.reading {
+			v.self.reading = text
+			v.note("", "fault", "cannot read etcd: "+text)
+		}
 	case BatchSeen:
 		v.foldBatch(f, now.Boot)
 	case CheckAnswered:
@@ -139,6 +145,7 @@ func (v *View) Apply(f Fact, now Now) {
 	default:
 		panic(fmt.Sprintf("plan: unknown fact %T", f))
 	}
+	v.refused()
 }
 
 // Dispatched tells the view that the actions are under way.
