@@ -16,10 +16,11 @@ type etcd struct {
 	rev       int64
 	keys      map[string]key
 	claims    int64 // how many keys there are below claims/
-	log       []change
+	log       []record
 	compacted int64 // the log cannot be read up to here
 	leases    map[int64]*lease
 	lastLease int64
+	lives     int // how often it has been restored: what was sent before is lost
 	watches   []*watch
 }
 
@@ -28,10 +29,11 @@ type key struct {
 	lease int64
 }
 
-// change is one key's change at one revision.
-type change struct {
+// record is one key's change at one revision.
+type record struct {
 	rev     int64
 	entry   plan.Entry // as it was written, or its key alone
+	lease   int64
 	deleted bool
 }
 
@@ -83,7 +85,7 @@ func (e *etcd) put(rev int64, name string, value []byte, leaseID int64) {
 		}
 	}
 	e.keys[name] = k
-	e.log = append(e.log, change{rev: rev, entry: k.Entry})
+	e.log = append(e.log, record{rev: rev, entry: k.Entry, lease: leaseID})
 }
 
 func (e *etcd) detach(k key) {
@@ -102,7 +104,7 @@ func (e *etcd) del(rev int64, name string) {
 	if strings.HasPrefix(name, "claims/") {
 		e.claims--
 	}
-	e.log = append(e.log, change{rev: rev, entry: plan.Entry{Key: name}, deleted: true})
+	e.log = append(e.log, record{rev: rev, entry: plan.Entry{Key: name}, deleted: true})
 }
 
 // grant makes a lease.
@@ -246,5 +248,40 @@ func (e *etcd) compact() {
 		if watch.sent < e.compacted {
 			watch.broken()
 		}
+	}
+}
+
+// restore makes the store what it was at a revision, leases with their full time to live.
+func (e *etcd) restore(rev int64, newCluster bool, ttl time.Duration) {
+	e.lives++
+	if newCluster {
+		e.cluster++
+	}
+	old := e.log
+	e.log, e.keys, e.leases, e.claims, e.rev = nil, map[string]key{}, map[int64]*lease{}, 0, rev
+	e.compacted = min(e.compacted, rev)
+	for _, c := range old {
+		switch {
+		case c.rev > rev:
+		case c.deleted:
+			e.del(c.rev, c.entry.Key)
+		default:
+			if c.lease != 0 && e.leases[c.lease] == nil {
+				e.leases[c.lease] = &lease{id: c.lease, ttl: ttl, end: e.w.now + ttl}
+			}
+			e.put(c.rev, c.entry.Key, c.entry.Value, c.lease)
+		}
+	}
+	for id := int64(1); id <= e.lastLease; id++ {
+		switch l := e.leases[id]; {
+		case l == nil:
+		case len(l.keys) == 0:
+			delete(e.leases, id)
+		default:
+			e.expire(l)
+		}
+	}
+	for _, watch := range slices.Clone(e.watches) {
+		watch.broken()
 	}
 }

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
@@ -80,6 +79,16 @@ func (w *world) strike(f Fault) {
 			n.troubles = append(n.troubles, trouble{Lose, allCalls, w.now + f.For})
 		}
 		w.quorumAt = max(w.quorumAt, w.now+f.For)
+	case Restore:
+		down := max(f.For, w.timers.withWait(2*w.timers.hold))
+		for _, n := range w.nodes {
+			n.troubles = append(n.troubles, trouble{Lose, allCalls, w.now + down})
+		}
+		w.quorumAt = max(w.quorumAt, w.now+down)
+		w.quiet = max(w.quiet, w.now+down)
+		back := int64(w.dice.n(20))
+		w.after(down, nil, func() { w.etcd.restore(max(w.etcd.rev-back, 10), vip%2 == 1, w.timers.ttl) })
+		w.at(w.quiet, nil, w.calm)
 	case Revoke:
 		w.etcd.revoke(w.etcd.keys["members/"+n.name].lease)
 	case Compact:
@@ -91,13 +100,13 @@ func (w *world) strike(f Fault) {
 	case DelClaim, PutClaim, CopyClaim, DelMember, Drain, Freeze:
 		w.operate(f, n, vip)
 	case DelAddress:
-		for k := range w.placeOf[vip] {
-			n.kernel.drop(vip*perVIP + k)
+		for _, a := range w.layouts[0].places[vip] {
+			n.kernel.drop(slotOf(a))
 		}
 	case AddForeign:
-		for k := range w.placeOf[vip] {
-			n.kernel.drop(vip*perVIP + k)
-			n.kernel.slots[vip*perVIP+k].foreign = true
+		for _, a := range w.layouts[0].places[vip] {
+			n.kernel.drop(slotOf(a))
+			n.kernel.slots[slotOf(a)].foreign = true
 		}
 	case LinkDown:
 		n.linkDown = w.now + f.For
@@ -116,6 +125,10 @@ func (w *world) strikeDaemon(f Fault, n *node) {
 	switch f.Kind {
 	case Kill:
 		n.kill()
+		w.after(f.For, nil, n.start)
+	case Upgrade:
+		n.kill()
+		n.layout = w.final()
 		w.after(f.For, nil, n.start)
 	case Reboot:
 		n.kill()
@@ -153,7 +166,8 @@ func (k *kernel) flapLink() {
 
 // operate is what an operator does by hand.
 func (w *world) operate(f Fault, n *node, vip int) {
-	e, name := w.etcd, fmt.Sprintf("claims/v%d", vip)
+	l := w.layouts[f.Node%len(w.layouts)]
+	e, name := w.etcd, "claims/"+l.vips[vip%len(l.vips)].Name
 	put := func(name string, value []byte) { e.txn(func(rev int64) { e.put(rev, name, value, 0) }) }
 	del := func(name string) { e.txn(func(rev int64) { e.del(rev, name) }) }
 	switch f.Kind {
@@ -216,6 +230,18 @@ func (w *world) calm() {
 	for _, n := range w.nodes {
 		n.troubles = nil
 	}
+	w.upgradeAll()
 	w.judge.since = w.now
 	w.after(2*settleEvery, nil, w.judge.settle)
+}
+
+// upgradeAll brings the changed configuration to the nodes that do not have it yet.
+func (w *world) upgradeAll() {
+	for _, n := range w.nodes {
+		if n.layout != w.final() {
+			n.layout = w.final()
+			n.kill()
+			w.after(100*time.Millisecond, nil, n.start)
+		}
+	}
 }

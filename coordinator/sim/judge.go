@@ -41,28 +41,22 @@ func (j *judge) look() {
 		return
 	}
 	j.changed = false
-	var seen, twice uint32
+	var seen, twice slots
 	for _, n := range j.w.nodes {
-		var vips uint32
-		for i := range j.w.s.VIPs {
-			if n.kernel.up>>(i*perVIP)&slotBits != 0 {
-				vips |= 1 << i
-			}
-		}
-		twice |= seen & vips
-		seen |= vips
+		twice |= seen & n.kernel.up
+		seen |= n.kernel.up
 	}
 	if twice == 0 {
 		return
 	}
-	vip := bits.TrailingZeros32(twice)
+	slot := bits.TrailingZeros32(uint32(twice))
 	var where []string
 	for _, n := range j.w.nodes {
-		if n.kernel.up>>(vip*perVIP)&slotBits != 0 {
+		if n.kernel.up>>slot&1 != 0 {
 			where = append(where, n.name)
 		}
 	}
-	j.breaks("promise 1: v%d is up on %s", vip, strings.Join(where, " and "))
+	j.breaks("promise 1: %s is up on %s", slotAddress(slot).Prefix.Addr(), strings.Join(where, " and "))
 }
 
 // stops is told when a daemon stops to run freely: from then on no address may stay for longer than hold + K, and what was under way.
@@ -118,31 +112,38 @@ func (j *judge) settle() {
 func (j *judge) unsettled() string {
 	w := j.w
 	load := make([]int, len(w.nodes))
-	for vip := range w.s.VIPs {
-		holder := ""
+	var known slots
+	for i, v := range w.final().vips {
+		vip, holder, mask := v.Name, "", w.final().slots[i]
+		known |= mask
 		for _, n := range w.nodes {
-			up := n.kernel.up >> (vip * perVIP) & slotBits
+			up := n.kernel.up & mask
 			if up == 0 {
 				continue
 			}
-			if bits.OnesCount32(up) != len(w.placeOf[vip]) {
-				return fmt.Sprintf("v%d is not whole on %s", vip, n.name)
+			if up != mask {
+				return fmt.Sprintf("%s is not whole on %s", vip, n.name)
 			}
 			holder = n.name
 			load[n.id]++
 		}
-		k, ok := w.etcd.keys[fmt.Sprintf("claims/v%d", vip)]
+		k, ok := w.etcd.keys["claims/"+vip]
 		c := decodeClaim(k.Value)
 		switch {
 		case w.able() == 0 && holder == "":
 		case !ok:
-			return fmt.Sprintf("nobody claims v%d", vip)
+			return fmt.Sprintf("nobody claims %s", vip)
 		case c.Node != holder || holder == "":
-			return fmt.Sprintf("v%d is claimed by %q and up on %q", vip, c.Node, holder)
+			return fmt.Sprintf("%s is claimed by %q and up on %q", vip, c.Node, holder)
 		case w.etcd.member(holder) != c.MemberRev:
-			return fmt.Sprintf("the claim of v%d names a registration that is gone", vip)
+			return fmt.Sprintf("the claim of %s names a registration that is gone", vip)
 		case c.To != "":
-			return fmt.Sprintf("v%d is moving", vip)
+			return fmt.Sprintf("%s is moving", vip)
+		}
+	}
+	for _, n := range w.nodes {
+		if n.kernel.up&^known != 0 {
+			return fmt.Sprintf("an address that no configuration has is up on %s", n.name)
 		}
 	}
 	return j.uneven(load)

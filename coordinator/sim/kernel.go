@@ -10,11 +10,6 @@ const (
 	// lateness is K: how much longer than its lifetime an address may live. The kernel sweeps about once a second (net/ipv4/devinet.c, check_lifetime).
 	lateness = 1250 * time.Millisecond
 
-	maxVIPs   = 8
-	perVIP    = 2 // addresses of one VIP, at most
-	maxSlots  = maxVIPs * perVIP
-	linkName  = "net1"
-	slotBits  = 1<<perVIP - 1
 	flapEvent = 20 * time.Millisecond
 )
 
@@ -23,7 +18,7 @@ type kernel struct {
 	n     *node
 	dice  dice
 	slots [maxSlots]slot
-	up    uint32 // the slots of ours that are up, one bit each
+	up    slots // those of ours that are up
 }
 
 // slot is one address, up or not.
@@ -109,8 +104,3 @@ func (k *kernel) present() map[plan.Address]bool {
 	}
 	return have
 }
-
-func slotAddress(i int) plan.Address { return addresses[i] }
-
-// slotOf is the inverse of slotAddress.
-func slotOf(a plan.Address) int { return int(a.Prefix.Addr().As4()[3]) - 1 }

@@ -168,9 +168,9 @@ func (p *process) del(a plan.DelAddresses) {
 
 // places says where VIPs go on this node: always on the one link, while that is up.
 func (n *node) places() map[string]plan.Place {
-	places := make(map[string]plan.Place, len(n.cfg.VIPs))
-	for i, v := range n.cfg.VIPs {
-		place := plan.Place{Addresses: n.w.placeOf[i]}
+	places := make(map[string]plan.Place, len(n.layout.vips))
+	for i, v := range n.layout.vips {
+		place := plan.Place{Addresses: n.layout.places[i]}
 		if n.linkDown > n.w.now {
 			place.Why = linkName + " is down"
 		}

@@ -83,6 +83,7 @@ func (n *node) path(c calls) fate {
 // timeout or etcd refused. Whatever becomes of the caller, a request that was sent may be served, also long after.
 func ask[T any](p *process, c calls, timeout time.Duration, serve func(fate) T, then func(T, error)) {
 	w, f := p.n.w, p.n.path(c)
+	lives := w.etcd.lives
 	var none T
 	if f.refused {
 		w.after(f.request, p, func() { then(none, errRefused) })
@@ -91,6 +92,12 @@ func ask[T any](p *process, c calls, timeout time.Duration, serve func(fate) T, 
 	inTime := !f.lost && !f.mute && f.request+f.answer <= timeout
 	if !f.lost {
 		w.after(f.request, nil, func() {
+			if lives != w.etcd.lives {
+				if inTime {
+					w.after(timeout, p, func() { then(none, errSilent) })
+				}
+				return
+			}
 			answer := serve(f)
 			if inTime {
 				w.after(f.answer, p, func() { then(answer, nil) })

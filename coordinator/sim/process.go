@@ -15,6 +15,7 @@ type node struct {
 	cfg      plan.Config
 	clock    clock
 	kernel   kernel
+	layout   *layout
 	boot     int             // how often it has booted
 	started  int             // processes so far
 	memory   plan.Remembered // the state file
@@ -83,6 +84,7 @@ func (n *node) start() {
 	cfg := n.cfg
 	cfg.Boot = fmt.Sprintf("boot-%s-%d", n.name, n.boot)
 	cfg.Seed = fmt.Sprintf("%s.%d", n.name, n.started)
+	cfg.VIPs, cfg.Former = n.layout.vips, n.layout.former(n.memory.Addresses)
 	now := n.instant()
 	p := &process{n: n, view: plan.New(cfg, now), timer: never, waking: never, turned: now.Boot}
 	n.proc = p

@@ -10,10 +10,11 @@ import (
 type Schedule struct {
 	Seed        uint64 // of all that is not said here: delays, clock rates, how late kernels are
 	Nodes, VIPs int
-	Quick       bool // timers of a third: more happens in less time
-	Skew        bool // half of the nodes run a longer hold
-	LAN         bool // the nodes can hear each other
-	Noise       int  // how often single calls and events go wrong, 0 to 3
+	Quick       bool   // timers of a third: more happens in less time
+	Skew        bool   // half of the nodes run a longer hold
+	Change      change // of the configuration, which reaches node by node
+	LAN         bool   // the nodes can hear each other
+	Noise       int    // how often single calls and events go wrong, 0 to 3
 	Faults      []Fault
 }
 
@@ -78,11 +79,13 @@ const (
 	DelMember               // or deletes a member key
 	Drain                   // and undrains it when the fault ends
 	Freeze                  // and unfreezes
+	Upgrade                 // the daemon is killed and, For later, started with the changed configuration
+	Restore                 // etcd is down for as long as the fault lasts, but at least W, and comes back as it once was
 	kinds
 )
 
 var kindNames = [kinds]string{"Lose", "Mute", "Hold", "Slow", "Refuse", "Lie", "Revoke", "NoQuorum", "Compact", "Break", "Kill", "Pause", "Hang", "Leave", "Reboot",
-	"Stall", "KernelFails", "DelAddress", "AddForeign", "LinkDown", "DelClaim", "PutClaim", "CopyClaim", "DelMember", "Drain", "Freeze"}
+	"Stall", "KernelFails", "DelAddress", "AddForeign", "LinkDown", "DelClaim", "PutClaim", "CopyClaim", "DelMember", "Drain", "Freeze", "Upgrade", "Restore"}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -113,52 +116,9 @@ func (f Fault) String() string {
 
 func (s Schedule) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, %d nodes, %d VIPs, quick %t, skew %t, LAN %t, noise %d", s.Seed, s.Nodes, s.VIPs, s.Quick, s.Skew, s.LAN, s.Noise)
+	fmt.Fprintf(&b, "seed %d, %d nodes, %d VIPs, quick %t, skew %t, LAN %t, change %s, noise %d", s.Seed, s.Nodes, s.VIPs, s.Quick, s.Skew, s.LAN, s.Change, s.Noise)
 	for _, f := range s.Faults {
 		fmt.Fprintf(&b, "\n  %s", f)
 	}
 	return b.String()
-}
-
-// span is how long faults last and lie apart, at most.
-func (s Schedule) span() time.Duration {
-	if s.Quick {
-		return 3 * time.Second
-	}
-	return 8 * time.Second
-}
-
-// Random is the schedule with this number.
-func Random(seed uint64) Schedule {
-	d := newDice(seed, 9)
-	s := Schedule{
-		Seed: seed, Nodes: 2 + min(d.n(3), d.n(6)), VIPs: 1 + min(d.n(4), d.n(4)),
-		Quick: !d.one(4), Skew: d.one(4), Noise: d.n(4), LAN: d.one(8),
-	}
-	at := time.Duration(0)
-	if !d.one(8) {
-		at = s.span() // most faults find a cluster that stands
-	}
-	focus, vip := d.n(s.Nodes), d.n(s.VIPs)
-	for range 1 + d.n(7) {
-		if !d.one(4) {
-			at += d.upTo(s.span() / 2)
-		}
-		f := Fault{At: at.Truncate(time.Millisecond), For: d.upTo(s.span()).Truncate(time.Millisecond), Kind: Kind(d.n(int(kinds))), Node: focus, VIP: vip}
-		if d.one(2) {
-			f.Node, f.VIP = d.n(s.Nodes), d.n(s.VIPs)
-		}
-		if d.one(3) { // what the holes are made of comes more often
-			f.Kind = []Kind{Lose, Mute, Hold, Revoke, Revoke, Kill, Drain, Hold}[d.n(8)]
-		}
-		f.Calls = calls(1 + d.n(int(allCalls)))
-		if d.one(2) {
-			f.Calls = []calls{watching, writes, watching | reads, allCalls, checks, writes | leaseCalls}[d.n(6)]
-		}
-		if d.one(3) {
-			f.On, f.Actor = moment(d.n(int(moments))), d.one(2)
-		}
-		s.Faults = append(s.Faults, f)
-	}
-	return s
 }

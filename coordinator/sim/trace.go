@@ -56,7 +56,7 @@ func (t *trace) notes(n *node, v *plan.View) {
 	}
 }
 
-func (t *trace) etcd(e *etcd, c change) {
+func (t *trace) etcd(e *etcd, c record) {
 	t.mix(uint64(t.w.now), uint64(c.rev), 3)
 	if !t.on {
 		return

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"net/netip"
 	"time"
 
 	"viplease/coordinator/plan"
@@ -45,10 +44,10 @@ type world struct {
 	dice     dice
 	etcd     *etcd
 	nodes    []*node
-	placeOf  [][]plan.Address // by VIP
-	quorumAt time.Duration    // etcd has no quorum before
-	quiet    time.Duration    // from here on nothing fails any more
-	armed    []Fault          // faults that wait for their moment
+	layouts  []*layout     // the configuration, and what it is changed to
+	quorumAt time.Duration // etcd has no quorum before
+	quiet    time.Duration // from here on nothing fails any more
+	armed    []Fault       // faults that wait for their moment
 	judge    judge
 	trace    trace
 }
@@ -62,26 +61,21 @@ func newWorld(s Schedule, m mutant, tracing bool) *world {
 	w.trace = trace{w: w, on: tracing}
 	w.judge = judge{w: w}
 	w.etcd = newEtcd(w)
-	var vips []plan.VIP
-	for i := range s.VIPs {
-		vip := plan.VIP{Name: fmt.Sprintf("v%d", i)}
-		var places []plan.Address
-		for k := range 1 + i%perVIP {
-			a := slotAddress(i*perVIP + k)
-			vip.Prefixes = append(vip.Prefixes, a.Prefix)
-			places = append(places, a)
-		}
-		vips = append(vips, vip)
-		w.placeOf = append(w.placeOf, places)
+	w.layouts = []*layout{newLayout(s.VIPs, same)}
+	if s.Change != same {
+		w.layouts = append(w.layouts, newLayout(s.VIPs, s.Change))
 	}
 	for i := range s.Nodes {
-		w.nodes = append(w.nodes, newNode(w, i, vips))
+		w.nodes = append(w.nodes, newNode(w, i))
 	}
 	return w
 }
 
-func newNode(w *world, id int, vips []plan.VIP) *node {
-	n := &node{w: w, id: id, name: fmt.Sprintf("n%d", id), boot: 1, dice: newDice(w.s.Seed, 2, id), stopped: -1}
+// final is the configuration that every node has in the end.
+func (w *world) final() *layout { return w.layouts[len(w.layouts)-1] }
+
+func newNode(w *world, id int) *node {
+	n := &node{w: w, id: id, name: fmt.Sprintf("n%d", id), boot: 1, dice: newDice(w.s.Seed, 2, id), stopped: -1, layout: w.layouts[0]}
 	for c := calls(1); c < allCalls; c <<= 1 {
 		n.paths[c] = newDice(w.s.Seed, 3, id, int(c))
 	}
@@ -94,20 +88,13 @@ func newNode(w *world, id int, vips []plan.VIP) *node {
 	n.cfg = plan.Config{
 		Group: "g", Node: n.name, Machine: "m-" + n.name, Address: n.name,
 		TTL: t.ttl, Hold: t.hold, CheckInterval: t.interval, CheckTimeout: t.timeout, Wait: t.withWait(t.hold), Mature: t.mature,
-		VIPs: vips, Failback: true, MovesPerRound: -1, Weight: 1, MaxWrites: 50,
+		Failback: true, MovesPerRound: -1, Weight: 1, MaxWrites: 50,
 	}
 	if w.mutant.noLate {
 		n.cfg.Wait -= t.late * 1002 / 1000
 	}
 	return n
 }
-
-var addresses = func() (list [maxSlots]plan.Address) {
-	for i := range list {
-		list[i] = plan.Address{Link: linkName, Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 32)}
-	}
-	return list
-}()
 
 // at schedules an event of a daemon, or of the world.
 func (w *world) at(t time.Duration, p *process, do func()) {

@@ -1,0 +1,235 @@
+package sim
+
+import "time"
+
+// theme is what a random schedule is about. Most holes in a protocol need several faults that fit together, which pure chance seldom finds.
+type theme int
+
+const (
+	anything theme = iota
+	moves          // VIPs change hands while writes are late or lost
+	lags           // one node sees late what happens to another
+	missing        // claims disappear
+	restarts       // daemons come and go
+	stalls         // daemons and kernels stop in the middle of things
+	restores       // etcd goes back
+	drawn          // Random draws the themes before this
+	rollOut        // the configuration changes
+)
+
+// cycle is how many schedules in a row have the same mix: one of each theme but anything, which has the rest.
+const cycle = 16
+
+// Random is the schedule with this number.
+func Random(seed uint64) Schedule {
+	d := newDice(seed, 9)
+	return random(seed, theme(max(int(seed%cycle)-cycle+int(drawn), 0)), &d)
+}
+
+// themed is the number of the nth schedule of a theme other than anything.
+func themed(t theme, n uint64) uint64 { return n*cycle + cycle - uint64(drawn) + uint64(t) }
+
+// draft is a schedule in the making.
+type draft struct {
+	Schedule
+	*dice
+	at         time.Duration // no fault comes before
+	node, peer int           // what most of them strike
+	vip        int
+}
+
+func random(seed uint64, t theme, d *dice) Schedule {
+	r := &draft{dice: d, Schedule: Schedule{
+		Seed: seed, Nodes: 2 + min(d.n(3), d.n(6)), VIPs: 1 + min(d.n(4), d.n(4)), Quick: !d.one(8), Skew: d.one(4), Noise: d.n(4), LAN: d.one(8),
+	}}
+	if d.one(50) {
+		r.Nodes, r.VIPs = 5+d.n(3), 3+d.n(maxVIPs-2)
+	}
+	if !d.one(8) { // most faults find a cluster that stands
+		r.at = r.wait() + r.timers().mature + 200*time.Millisecond
+	}
+	r.node, r.vip = d.n(r.Nodes), d.n(r.VIPs)
+	r.peer = (r.node + 1 + d.n(r.Nodes-1)) % r.Nodes
+	switch t {
+	case anything:
+		for range 1 + d.n(7) {
+			r.anything()
+		}
+	case moves:
+		r.moves()
+	case lags:
+		r.lags()
+	case missing:
+		r.missing()
+	case restarts:
+		r.restarts()
+	case stalls:
+		r.stalls()
+	case rollOut:
+		r.rollOut()
+	case restores:
+		r.restores()
+	}
+	return r.Schedule
+}
+
+func (s Schedule) timers() timers {
+	if s.Quick {
+		return quick
+	}
+	return usual
+}
+
+// wait is W, the longest of all nodes.
+func (s Schedule) wait() time.Duration {
+	t := s.timers()
+	if s.Skew {
+		return t.withWait(2 * t.hold)
+	}
+	return t.withWait(t.hold)
+}
+
+// span is how long faults last and lie apart, at most.
+func (s Schedule) span() time.Duration { return s.wait() * 3 / 2 }
+
+// add adds a fault, rounded to what a person can read.
+func (r *draft) add(f Fault) {
+	f.At, f.For = f.At.Truncate(time.Millisecond), f.For.Truncate(time.Millisecond)
+	r.Faults = append(r.Faults, f)
+}
+
+// later moves on in time.
+func (r *draft) later(most time.Duration) time.Duration {
+	r.at += r.upTo(most)
+	return r.at
+}
+
+// pick returns one of the kinds.
+func (r *draft) pick(kinds ...Kind) Kind { return kinds[r.n(len(kinds))] }
+
+func (r *draft) anyNode() int { return r.n(r.Nodes) }
+
+func (r *draft) anything() {
+	if !r.one(4) {
+		r.later(r.span() / 2)
+	}
+	f := Fault{At: r.at, For: r.upTo(r.span()), Kind: Kind(r.n(int(Upgrade))), Node: r.node, VIP: r.vip}
+	if r.one(2) {
+		f.Node, f.VIP = r.anyNode(), r.n(r.VIPs)
+	}
+	f.Calls = calls(1 + r.n(int(allCalls)))
+	if r.one(2) {
+		f.Calls = []calls{watching, writes, watching | reads, allCalls, checks, writes | leaseCalls}[r.n(6)]
+	}
+	if r.one(3) {
+		f.On, f.Actor = moment(r.n(int(moments))), r.one(2)
+	}
+	r.add(f)
+}
+
+// move makes VIPs change hands.
+func (r *draft) move() {
+	if r.one(4) {
+		r.add(Fault{At: r.at, For: r.upTo(r.span()), Kind: r.pick(Leave, LinkDown), Node: r.anyNode()})
+		return
+	}
+	r.add(Fault{At: r.at, For: r.upTo(r.span() / 2), Kind: Drain, Node: r.anyNode()})
+}
+
+// writeTrouble strikes the writes of a node at some moment of a move.
+func (r *draft) writeTrouble() {
+	r.add(Fault{
+		At: r.at, For: r.between(200*time.Millisecond, r.span()), Kind: r.pick(Hold, Hold, Mute, Lose, Refuse), Calls: writes, Node: r.anyNode(),
+		On: []moment{atOnce, onOffer, onAccept, onDel, onTransfer, onRelease}[r.n(6)], Actor: true,
+	})
+}
+
+func (r *draft) moves() {
+	for range 1 + r.n(3) {
+		r.writeTrouble()
+		r.move()
+		if r.one(2) {
+			r.add(Fault{
+				At: r.at, For: r.upTo(r.span()), Kind: r.pick(Kill, Revoke, Hold, Pause), Node: r.anyNode(), Actor: !r.one(4), Calls: watching | checks,
+				On: moment(r.n(int(moments))),
+			})
+		}
+		r.later(r.span())
+	}
+}
+
+func (r *draft) lags() {
+	lag := r.between(r.wait()/2, 3*r.wait())
+	r.add(Fault{At: r.at, For: lag, Kind: Hold, Node: r.peer, Calls: []calls{watching, watching | reads, watching | checks}[r.n(3)]})
+	for range 1 + r.n(3) {
+		r.add(Fault{At: r.later(r.wait()), For: r.upTo(r.span()), Kind: r.pick(Revoke, Revoke, Kill, DelMember, Pause), Node: r.node})
+	}
+	r.add(Fault{At: r.later(r.wait()), For: r.upTo(2 * r.wait()), Kind: r.pick(Lose, Hold, Mute, Kill, Refuse), Node: r.node, Calls: []calls{writes, allCalls, checks | writes, leaseCalls, writes | watching}[r.n(5)]})
+	if r.one(2) {
+		r.move()
+	}
+}
+
+func (r *draft) missing() {
+	for range 1 + r.n(3) {
+		r.add(Fault{At: r.at, Kind: r.pick(DelClaim, DelClaim, PutClaim, CopyClaim), Node: r.node, VIP: r.vip})
+		for range 1 + r.n(3) {
+			r.add(Fault{
+				At: r.at + r.upTo(100*time.Millisecond), For: r.upTo(2 * r.wait()), Kind: r.pick(Lose, Hold, Mute, Kill, Revoke, Pause, Drain), Node: r.anyNode(), VIP: r.vip,
+				Calls: calls(1 + r.n(int(allCalls))),
+			})
+		}
+		r.later(r.wait() * 2)
+	}
+}
+
+func (r *draft) restarts() {
+	for range 1 + r.n(4) {
+		f := Fault{At: r.later(r.span() / 2), For: r.upTo(r.timers().hold), Kind: r.pick(Kill, Kill, Leave, Reboot), Node: r.node, Actor: r.one(2), On: moment(r.n(int(moments)))}
+		if r.one(4) {
+			f.For = r.upTo(2 * r.wait())
+		}
+		if r.one(2) {
+			r.writeTrouble()
+			r.move()
+		}
+		r.add(f)
+	}
+}
+
+func (r *draft) stalls() {
+	for range 1 + r.n(3) {
+		r.add(Fault{At: r.at, For: r.upTo(2 * r.wait()), Kind: r.pick(Stall, Pause, Hang, Slow), Calls: allCalls, Node: r.node, Actor: r.one(2), On: []moment{atOnce, onRaise, onRestamp, onDel}[r.n(4)]})
+		r.add(Fault{At: r.later(r.wait() / 2), For: r.upTo(r.span()), Kind: r.pick(Revoke, Revoke, Lose, Hold), Calls: allCalls, Node: r.node})
+		if r.one(2) {
+			r.move()
+		}
+	}
+}
+
+func (r *draft) rollOut() {
+	r.VIPs = max(r.VIPs, 2)
+	r.Change = change(1 + r.n(int(changes)-1))
+	for node := range r.Nodes {
+		if !r.one(4) {
+			r.add(Fault{At: r.later(r.span() / 2), For: r.upTo(r.timers().hold), Kind: Upgrade, Node: node})
+		}
+		if r.one(2) {
+			r.anything()
+		}
+	}
+}
+
+func (r *draft) restores() {
+	if r.one(2) {
+		r.move()
+	}
+	for range r.n(3) {
+		r.anything()
+	}
+	r.add(Fault{At: r.later(r.span()), For: r.upTo(r.span()), Kind: Restore, VIP: 1})
+	r.at += r.wait()
+	for range r.n(4) {
+		r.anything()
+	}
+}
