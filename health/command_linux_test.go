@@ -266,6 +266,23 @@ func TestRunKillsOnCancel(t *testing.T) {
 	}
 }
 
+// TestKilledProcessLeavesNoProgram: when the process that runs a check is killed, the kernel kills the program.
+func TestKilledProcessLeavesNoProgram(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pids")
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), runsCheck+"=echo $$ >'"+file+"'; exec sleep 300")
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := pidsIn(t, file, 1)[0]
+	if err := cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = cmd.Wait()
+	ended(t, pid)
+}
+
 // TestRunCommand: fit, unfit and fit again, as a file comes and goes; and two hundred tries leave no child, no thread-bound goroutine and no open file.
 func TestRunCommand(t *testing.T) {
 	flag := filepath.Join(t.TempDir(), "flag")
