@@ -123,48 +123,41 @@ func drained(ctx context.Context, w *World, f Fault) (broken, error) {
 	asked := w.command(ctx, f, "drain", n.Name)
 	b.shows = func() error {
 		if there, err := w.get(ctx, f, "drains/"+n.Name); err != nil || len(there) == 0 {
-			return noEffect(fmt.Sprintf("it is not drained (%v, %v)", asked, err))
+			return noEffect(fmt.Sprintf("it is not drained: %v", errors.Join(asked, err)))
 		}
 		return nil
 	}
-	b.mend = func() error {
+	b.mend = func() (err error) {
 		// The command that failed may have drained it all the same, and etcd may be away now.
-		ctx, cancel := context.WithTimeout(ctx, 4*patience)
-		defer cancel()
-		for {
-			err := w.command(ctx, f, "undrain", n.Name)
-			if err == nil || !lasts(ctx, 200*time.Millisecond) {
+		for range 60 {
+			if err = w.command(ctx, f, "undrain", n.Name); err == nil || !lasts(ctx, time.Second) {
 				return err
 			}
+			f.Node++
 		}
+		return err
 	}
 	return b, nil
 }
 
-// command runs viplease as an operator does who has no luck on one node and tries another.
+// command runs viplease as an operator does: on this node, or on the next one that is not dead.
 func (w *World) command(ctx context.Context, f Fault, args ...string) error {
-	var errs []error
-	for i := range w.Nodes {
-		n := w.Nodes[(f.Node+i)%len(w.Nodes)]
-		if n.Dead() {
-			continue
-		}
-		done := make(chan error, 1)
-		go func() {
-			_, err := n.Viplease(args...)
-			done <- err
-		}()
-		select {
-		case err := <-done:
-			if err == nil {
-				return nil
-			}
-			errs = append(errs, err)
-		case <-ctx.Done():
-			return errors.Join(append(errs, ctx.Err())...)
-		}
+	n := w.Nodes[f.Node%len(w.Nodes)]
+	for n.Dead() { // one is whole
+		f.Node++
+		n = w.Nodes[f.Node%len(w.Nodes)]
 	}
-	return errors.Join(errs...)
+	done := make(chan error, 1)
+	go func() {
+		_, err := n.Viplease(args...)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func dead(_ context.Context, w *World, f Fault) (broken, error) {

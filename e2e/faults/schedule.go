@@ -92,7 +92,8 @@ func (s *Scheduler) next(at, left time.Duration, now *busy) (Fault, bool) {
 			if !now.room(f) {
 				continue
 			}
-			f.For, f.Draw = s.length(k.Least, min(k.Most, left)), s.rng.Uint32()
+			// Those that would last too long are all mended at once, at the end.
+			f.For, f.Draw = min(s.length(k.Least, k.Most), left), s.rng.Uint32()
 			s.deck = slices.Delete(s.deck, i, i+1)
 			return f, true
 		}

@@ -76,7 +76,7 @@ func (o Outcome) String() string {
 		s += fmt.Sprintf(", for %.2fs", (o.Ended - o.Began).Seconds())
 	}
 	if o.Without != "" {
-		s += "; no effect: " + o.Without
+		s += fmt.Sprintf("; no effect: %.160s", strings.ReplaceAll(o.Without, "\n", "; "))
 	}
 	if o.Err != nil {
 		s += "; FAILED: " + o.Err.Error()

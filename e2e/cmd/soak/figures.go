@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"viplease/e2e/faults"
@@ -26,6 +28,8 @@ type figures struct {
 	WorstMS    float64 `json:"longest_outage_ms"`
 	Moves      int     `json:"moves"`
 	Overlaps   int     `json:"overlaps"`
+
+	Longest []string `json:"longest_outages"` // in words, with what was broken
 
 	Settled   []float64 `json:"settled_seconds"` // each quiet phase
 	Revisions [2]int64  `json:"etcd_revisions"`
@@ -81,6 +85,7 @@ func (f *figures) count(b *book, from, until time.Duration) {
 		k.Injected++
 		f.Injected++
 	}
+	f.Longest = b.longest(5, from)
 	var unheld time.Duration
 	for _, v := range b.vips {
 		down, moves := b.unheld(v, from, until)
@@ -134,7 +139,7 @@ func (b *book) cause(o probe.Outage) (cause faults.Outcome, ok bool) {
 	const after = time.Second
 	on := b.holder(o.VIP, o.Start)
 	for _, f := range b.outcomes {
-		if f.Without != "" || f.Began > o.Start || f.Ended != 0 && f.Ended+after < o.Start || !f.Touches(on, o.VIP) {
+		if f.Without != "" || !during(f, o.Start-after, o.Start) || !f.Touches(on, o.VIP) {
 			continue
 		}
 		if ok {
@@ -143,6 +148,11 @@ func (b *book) cause(o probe.Outage) (cause faults.Outcome, ok bool) {
 		cause, ok = f, true
 	}
 	return cause, ok
+}
+
+// during tells whether a fault was in force at any time between two instants.
+func during(f faults.Outcome, from, to time.Duration) bool {
+	return f.Began <= to && (f.Ended == 0 || from <= f.Ended)
 }
 
 // holder is the machine that had the VIP up at an instant, or had it last before.
@@ -156,6 +166,29 @@ func (b *book) holder(vip netip.Addr, at time.Duration) (node string) {
 		}
 	}
 	return node
+}
+
+// longest describes the longest outages: who had the VIP, and every fault that may have prolonged them.
+func (b *book) longest(most int, from time.Duration) (all []string) {
+	const before = 5 * time.Second // a fault may show so late
+	outages := slices.Clone(b.outages)
+	slices.SortFunc(outages, func(x, y probe.Outage) int { return cmp.Compare(y.Duration, x.Duration) })
+	for _, o := range outages[:min(most, len(outages))] {
+		end := o.Start + o.Duration + o.Stalled
+		text := fmt.Sprintf("%s for %.1fs from %.1fs on", o.VIP, o.Duration.Seconds(), (o.Start - from).Seconds())
+		for _, c := range b.history {
+			if c.VIP == o.VIP && o.Start-before <= c.At && c.At <= end+time.Second {
+				text += fmt.Sprintf("\n        %7.1fs %s", (c.At - from).Seconds(), map[bool]string{true: "up on ", false: "gone from "}[c.Up]+c.Node)
+			}
+		}
+		for _, f := range b.outcomes {
+			if during(f, o.Start-before, end) && f.Without == "" {
+				text += fmt.Sprintf("\n        %7.1fs to %.1fs %v", (f.Began - from).Seconds(), (f.Ended - from).Seconds(), f)
+			}
+		}
+		all = append(all, text)
+	}
+	return all
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -178,6 +211,9 @@ func (f *figures) print() {
 	fmt.Printf("faults injected: %d of %d that were tried, %.1f a minute\n", f.Injected, tried, 60*float64(f.Injected)/max(f.Seconds, 1))
 	fmt.Printf("VIP-seconds down: %.1f up nowhere (%.2f %%), %.1f without an answer at the client (%.2f %%); the longest outage %.1f s\n",
 		f.Unheld, 100*f.Unheld/max(total, 1), f.Unanswered, 100*f.Unanswered/max(total, 1), f.WorstMS/1000)
+	for _, o := range f.Longest {
+		fmt.Println("    " + o)
+	}
 	fmt.Printf("moves: %d; etcd went from revision %d to %d\n", f.Moves, f.Revisions[0], f.Revisions[1])
 	fmt.Printf("quiet phases: %d, at rest after %.1f s at the worst\n", len(f.Settled), worst)
 	fmt.Printf("overlaps: %d\n", f.Overlaps)
