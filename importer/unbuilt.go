@@ -1,0 +1,33 @@
+package importer
+
+// feature is a key of the TOML that a version of viplease may lack.
+type feature string
+
+const (
+	notices    feature = "announce.notify"
+	hooks      feature = "hooks"
+	checks     feature = "check"
+	neighbours feature = "announce.arp_cache"
+	rounds     feature = "balance.moves_per_round"
+)
+
+// unbuilt is what this version of viplease does not carry out, and what the
+// note about it says. What it refuses (config/unbuilt.go) is printed as a
+// comment. When a thing is built, delete its row.
+var unbuilt = map[feature]string{
+	notices:    "this version of viplease sends no notices to single hosts, and the sections are comments",
+	hooks:      "this version of viplease runs no hooks",
+	checks:     "this version of viplease has no health checks",
+	neighbours: "this version of viplease reads the key and shares no neighbours yet",
+	rounds:     "this version of viplease keeps no limit but 0: what is to move, moves at once",
+}
+
+// lacking is the end of a note about a feature, told once in a file: "; this
+// version ...", or "".
+func (r *report) lacking(f feature) string {
+	text, lacks := unbuilt[f]
+	if !lacks || !r.once(text) {
+		return ""
+	}
+	return "; " + text
+}
