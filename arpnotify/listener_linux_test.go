@@ -295,30 +295,30 @@ func TestListenerHeals(t *testing.T) {
 		for a.next(t).Addr != last {
 		}
 	}
-	logged := func(want string) {
+	logged := func(want string, records int) {
 		t.Helper()
 		var log string
 		eventually(t, "log: "+want, func() bool { log += a.log.take(); return strings.Contains(log, want) })
-		if strings.Count(log, "\n") != 1 {
-			t.Errorf("log:\n%s, want one record", log)
+		if n := strings.Count(log, "\n"); n > records {
+			t.Errorf("log:\n%s, want at most %d records", log, records)
 		}
 	}
 	must(t, netlink.LinkSetDown(c.link(t)))
-	logged("network is down")
+	logged("network is down", 1)
 	must(t, netlink.LinkSetUp(c.link(t)))
-	logged("listens again")
+	logged("listens again", 1)
 	heard(c.atFar(t))
 	must(t, netlink.LinkDel(c.link(t)))
-	logged("no such device")
+	logged("no such device", 1)
 	c.plug(t)
-	logged("listens again")
+	logged("listens again", 2) // it may be seen before it is up
 	heard(c.atFar(t))
 	must(t, netlink.LinkSetName(c.link(t), c.near+"x"))
-	logged("no such device")
+	logged("no such device", 1)
 	renamed, err := netlink.LinkByName(c.near + "x")
 	must(t, err)
 	must(t, netlink.LinkSetName(renamed, c.near))
-	logged("listens again")
+	logged("listens again", 1)
 	heard(c.atFar(t))
 }
 

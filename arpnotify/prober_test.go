@@ -153,6 +153,30 @@ func TestProberOptions(t *testing.T) {
 	})
 }
 
+// The last answer ends the call also while it is asking.
+func TestProbeEndsInTheMidstOfATry(t *testing.T) {
+	atDoorstep(t, func(t *testing.T, p *Prober, d *doorstep) {
+		const at = 100 * time.Millisecond // the second try lasts from 75 to 135 ms
+		var addrs []netip.Addr
+		for i := range 400 {
+			addrs = append(addrs, nthAddr(i))
+		}
+		timer := time.AfterFunc(at, func() {
+			for _, addr := range addrs {
+				d.earOn("eth0").in <- claimFrame(t, addr, rivalMAC)
+			}
+		})
+		defer timer.Stop()
+		got, err := p.Probe(t.Context(), "eth0", addrs, time.Hour)
+		if took := time.Since(d.began); err != nil || len(got) != len(addrs) || took != at {
+			t.Errorf("found %d after %v, %v; want all after %v", len(got), took, err, at)
+		}
+		if len(d.asked[addrs[0]]) != 2 || len(d.asked[addrs[399]]) != 1 {
+			t.Errorf("the first asked for at %v, the last at %v", d.asked[addrs[0]], d.asked[addrs[399]])
+		}
+	})
+}
+
 // What is answered is not asked for again, and when all is answered there is nothing to wait for.
 func TestProbeEndsWhenAllIsAnswered(t *testing.T) {
 	other := netip.MustParseAddr("192.0.2.8")
@@ -193,6 +217,7 @@ func TestWhoIsFound(t *testing.T) {
 		{"an answer for another address", []any{claimFrame(t, nthAddr(1), rivalMAC)}, ""},
 		{"somebody who asks too", []any{ask(rivalMAC)}, "02:bb:00:00:00:01 true"},
 		{"this host, then somebody", []any{ask(own), claimFrame(t, vip4, rivalMAC)}, "02:bb:00:00:00:01 false"},
+		{"this host, then somebody who asks too", []any{ask(own), ask(rivalMAC)}, "02:bb:00:00:00:01 true"},
 		{"who asks, then who uses", []any{ask(rivalMAC), claimFrame(t, vip4, second)}, "02:bb:00:00:00:02 false"},
 		{"who uses, then who asks", []any{claimFrame(t, vip4, rivalMAC), ask(second)}, "02:bb:00:00:00:01 false"},
 		{"two who use", []any{claimFrame(t, vip4, rivalMAC), claimFrame(t, vip4, second)}, "02:bb:00:00:00:01 false"},
