@@ -224,8 +224,8 @@ func (r *Runner) Run(ctx context.Context) error {
 			defer timer.Stop()
 			limit = timer.C
 		case <-limit:
-			kill(errStopped)
 			r.abandon()
+			kill(errStopped)
 			for ; running > 0; running-- {
 				<-ended
 			}
