@@ -85,7 +85,7 @@ func (f *figures) count(b *book, from, until time.Duration) {
 		k.Injected++
 		f.Injected++
 	}
-	f.Longest = b.longest(5, from)
+	f.Longest = b.longest(3, from)
 	var unheld time.Duration
 	for _, v := range b.vips {
 		down, moves := b.unheld(v, from, until)
@@ -168,12 +168,19 @@ func (b *book) holder(vip netip.Addr, at time.Duration) (node string) {
 	return node
 }
 
-// longest describes the longest outages: who had the VIP, and every fault that may have prolonged them.
+// longest describes the longest outages: who had the VIP, and every fault that may have prolonged them. Of those that began together it takes one.
 func (b *book) longest(most int, from time.Duration) (all []string) {
 	const before = 5 * time.Second // a fault may show so late
 	outages := slices.Clone(b.outages)
 	slices.SortFunc(outages, func(x, y probe.Outage) int { return cmp.Compare(y.Duration, x.Duration) })
-	for _, o := range outages[:min(most, len(outages))] {
+	var told []time.Duration
+	for _, o := range outages {
+		if slices.ContainsFunc(told, func(at time.Duration) bool { return (o.Start - at).Abs() < before }) {
+			continue
+		}
+		if told = append(told, o.Start); len(told) > most {
+			break
+		}
 		end := o.Start + o.Duration + o.Stalled
 		text := fmt.Sprintf("%s for %.1fs from %.1fs on", o.VIP, o.Duration.Seconds(), (o.Start - from).Seconds())
 		for _, c := range b.history {

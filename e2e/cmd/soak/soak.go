@@ -121,9 +121,8 @@ func (s *run) run(ctx context.Context) error {
 	s.revisions[0], _ = s.Revision(ctx)
 	scheduler := faults.NewScheduler(s.o.seed, faults.Options{Nodes: s.o.nodes, PerMinute: s.o.rate, Kinds: s.o.kinds})
 	for {
-		// What is left may be too short for a phase of its own.
 		length := s.o.length - s.elapsed()
-		if length > s.o.phase*3/2 {
+		if length > s.o.phase*3/2 { // else what is left would be too short for a phase of its own
 			length = s.o.phase
 		}
 		schedule := scheduler.Next(length)
@@ -138,7 +137,7 @@ func (s *run) run(ctx context.Context) error {
 		if err := s.settle(ctx); err != nil {
 			return err
 		}
-		if s.elapsed() >= s.o.length {
+		if s.elapsed() >= s.o.length-calm {
 			s.revisions[1], _ = s.Revision(ctx)
 			return nil
 		}
