@@ -227,8 +227,8 @@ func (a *Announcer) Stop(link string, addr netip.Addr) {
 }
 
 // Restart begins the schedule of every address on link anew: neighbours may have lost or replaced what they knew. Call
-// it when the carrier has come back, when the link has another hardware address or another bridge, and when a rival was
-// heard. Run sends the frames, at once.
+// it when the carrier has come back and when the link has another hardware address or another bridge. Run sends the
+// frames, at once.
 func (a *Announcer) Restart(link string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -238,6 +238,28 @@ func (a *Announcer) Restart(link string) {
 	}
 	l.restart(a.now())
 	l.retryAt, l.backoff = 0, 0
+	a.nudge()
+}
+
+// Defend announces addr on link once more, at once, and lets its schedule go on: the answer to a [Claimant] that uses addr.
+// Run sends it. Nothing happens when addr is not announced or is about to be.
+//
+// How often to defend is the caller's decision. RFC 5227 section 2.4 has one announcement per 10 seconds and conflict
+// (DEFEND_INTERVAL), so that two hosts which both defend do not flood the link.
+func (a *Announcer) Defend(link string, addr netip.Addr) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	l := a.links[link]
+	if l == nil {
+		return
+	}
+	n := l.addrs[plain(addr)]
+	if n == nil || n.in == &l.ready {
+		return
+	}
+	n.round = max(0, n.round-1) // one announcement more, not one earlier
+	n.due = a.now()
+	l.plan(n, n.due)
 	a.nudge()
 }
 

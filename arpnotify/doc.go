@@ -49,6 +49,9 @@
 // claimant means is for the caller to judge. All addresses of this host's links are compared, because a bridge, a bond
 // or a VLAN may carry another one's.
 //
+// The answer to one that uses an address which may be held here is [Announcer.Defend]; how often is the caller's
+// decision as well (RFC 5227 section 2.4).
+//
 // # What is not heard?
 //
 // What does not reach this host: the interface is not made promiscuous, so the answers of a rival to others are not
