@@ -3,8 +3,10 @@ package e2e
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -211,6 +213,7 @@ func TestEtcdQuorumLost(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{Etcd: 3})
 	c.Settled()
 	for i := range rounds(1, 20) {
+		held, changes := c.Judge.Holders(), len(c.Judge.History())
 		quorumLost(t, c, i%2 == 0, func() {
 			// A check may have been answered just before, and half a second has passed.
 			const done = 500 * time.Millisecond
@@ -232,7 +235,14 @@ func TestEtcdQuorumLost(t *testing.T) {
 		took := time.Since(back)
 		c.Answering(2 * time.Second)
 		t.Logf("every VIP was up again %v after the majority returned", took.Round(10*time.Millisecond))
-		c.Within(patience, "rest", c.Even(c.Nodes...))
+		observe(2 * time.Second)
+		// Each VIP went down once and came up once, where it was.
+		if now := c.Judge.Holders(); !maps.EqualFunc(now, held, slices.Equal) {
+			t.Errorf("VIPs moved: they were up on %v and are on %v", held, now)
+		}
+		if all := c.Judge.History()[changes:]; len(all) != 2*len(c.VIPs) {
+			t.Errorf("%d changes where %d are enough: %v", len(all), 2*len(c.VIPs), all)
+		}
 	}
 }
 
@@ -246,10 +256,11 @@ func wentBack(t *testing.T, c *cluster.Cluster, said map[*lab.Node]int, limit ti
 	for _, n := range c.Nodes {
 		await(t, n.Name+" sees that etcd went back", patience, func() bool { return strings.Count(n.Logs(), "store went back") > said[n] })
 	}
+	c.Within(2*time.Second, "withdrawal of everything", func(up map[netip.Addr][]string) bool { return len(up) == 0 })
 	saw := time.Since(began)
 	c.Within(limit-saw, "return", c.AllHeld)
 	c.Answering(2 * time.Second)
-	t.Logf("all nodes saw it after %v, every VIP answered again after %v", saw.Round(10*time.Millisecond), time.Since(began).Round(10*time.Millisecond))
+	t.Logf("all was withdrawn after %v, every VIP answered again after %v", saw.Round(10*time.Millisecond), time.Since(began).Round(10*time.Millisecond))
 	for _, n := range c.Nodes {
 		if !n.Running() {
 			t.Errorf("the daemon of %s has ended:\n%s", n.Name, n.Logs())
@@ -376,6 +387,31 @@ func TestEtcdCompactedWhileAway(t *testing.T) {
 		if err != nil || s.Revision < c.Etcd.Revision() || !s.Etcd.Reachable {
 			t.Errorf("status of %s is behind: revision %d, %+v, %v", n.Name, s.Revision, s.Etcd, err)
 		}
+	}
+}
+
+// TestEtcdAwayBeyondHold: a node withdraws, and is back before anybody may take what it held. It takes up what it had, once, and nothing moves.
+func TestEtcdAwayBeyondHold(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	for i := range rounds(2, 20) {
+		n, changes, began := c.Nodes[i%len(c.Nodes)], len(c.Judge.History()), time.Now()
+		held := of(c, n)
+		n.Mgmt.Cut()
+		withdrawn(t, c, n, began, cluster.Hold+200*time.Millisecond)
+		n.Mgmt.Heal()
+		healed := time.Now()
+		c.Within(patience, "return", c.AllHeld)
+		t.Logf("every VIP was up again %v after etcd could be reached again", time.Since(healed).Round(10*time.Millisecond))
+		observe(3 * time.Second)
+		if now := of(c, n); !slices.Equal(now, held) {
+			t.Errorf("%s held %v and holds %v", n.Name, held, now)
+		}
+		if all := c.Judge.History()[changes:]; len(all) != 2*len(held) {
+			t.Errorf("%d changes where %d are enough: %v", len(all), 2*len(held), all)
+		}
+		c.Within(patience, "rest", c.Even(c.Nodes...))
+		c.Answering(2 * time.Second)
 	}
 }
 
