@@ -17,6 +17,8 @@ const (
 	rollOut        // the configuration changes
 )
 
+var themeNames = map[string]theme{"moves": moves, "lags": lags, "missing": missing, "restarts": restarts, "stalls": stalls, "restores": restores}
+
 // cycle is how many schedules in a row have the same mix: one of each theme but anything, which has the rest.
 const cycle = 16
 
@@ -145,6 +147,10 @@ func (r *draft) writeTrouble() {
 }
 
 func (r *draft) moves() {
+	r.Skew = r.one(2)
+	if r.one(3) {
+		r.brokenHandOver()
+	}
 	for range 1 + r.n(3) {
 		r.writeTrouble()
 		r.move()
@@ -156,6 +162,18 @@ func (r *draft) moves() {
 		}
 		r.later(r.span())
 	}
+}
+
+// brokenHandOver strikes both sides of a hand-over in the middle of it.
+func (r *draft) brokenHandOver() {
+	r.add(Fault{At: r.at, For: r.between(r.wait()/2, 2*r.wait()), Kind: r.pick(Hold, Hold, Mute), Calls: writes, Actor: true, On: []moment{onAccept, onDel}[r.n(2)]})
+	r.add(Fault{At: r.at, For: r.upTo(r.wait() / 2), Kind: Drain, Node: r.anyNode()})
+	cut := Fault{At: r.at, For: r.upTo(r.timers().hold), Kind: Kill, Actor: true, On: []moment{onTransfer, onRaise, onRelease}[r.n(3)]}
+	if r.one(2) {
+		cut.Kind, cut.Calls, cut.For = r.pick(Lose, Kill), allCalls, 2*r.wait()
+	}
+	r.add(cut)
+	r.later(r.wait())
 }
 
 func (r *draft) lags() {
@@ -170,7 +188,22 @@ func (r *draft) lags() {
 	}
 }
 
+// missingTwice lets a claim disappear again while a write that found it missing is still on its way.
+func (r *draft) missingTwice() {
+	late := r.between(r.wait()/2, r.wait()*5/2)
+	r.add(Fault{At: r.at, For: late, Kind: Hold, Node: r.node, Calls: []calls{writes, writes | watching, writes | watching | checks}[r.n(3)]})
+	r.add(Fault{At: r.at + r.upTo(100*time.Millisecond), Kind: DelClaim, VIP: r.vip})
+	r.add(Fault{At: r.at + r.upTo(late), For: r.upTo(late), Kind: Drain, Node: r.anyNode()})
+	r.add(Fault{At: r.at + late - r.upTo(200*time.Millisecond), Kind: DelClaim, VIP: r.vip})
+	r.add(Fault{At: r.at + late - r.upTo(300*time.Millisecond), For: r.upTo(r.wait()), Kind: r.pick(Lose, Hold, Pause), Node: r.peer, Calls: checks | writes | watching})
+	r.later(2 * r.wait())
+}
+
 func (r *draft) missing() {
+	if r.one(3) {
+		r.missingTwice()
+		return
+	}
 	for range 1 + r.n(3) {
 		r.add(Fault{At: r.at, Kind: r.pick(DelClaim, DelClaim, PutClaim, CopyClaim), Node: r.node, VIP: r.vip})
 		for range 1 + r.n(3) {
@@ -184,6 +217,9 @@ func (r *draft) missing() {
 }
 
 func (r *draft) restarts() {
+	if r.one(3) {
+		r.brokenHandOver()
+	}
 	for range 1 + r.n(4) {
 		f := Fault{At: r.later(r.span() / 2), For: r.upTo(r.timers().hold), Kind: r.pick(Kill, Kill, Leave, Reboot), Node: r.node, Actor: r.one(2), On: moment(r.n(int(moments)))}
 		if r.one(4) {

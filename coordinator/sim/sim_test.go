@@ -2,6 +2,8 @@ package sim
 
 import (
 	"flag"
+	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +15,7 @@ var (
 	seedFlag      = flag.Uint64("sim.seed", 0, "TestOneHolder runs this schedule alone and prints its trace")
 	fromFlag      = flag.Uint64("sim.from", 1, "the first schedule of TestOneHolder")
 	schedulesFlag = flag.Int("sim.schedules", 5000, "how many schedules TestOneHolder runs")
+	themeFlag     = flag.String("sim.theme", "", "only schedules of this theme")
 	promiseFlag   = flag.String("sim.promise", "", "only verdicts that begin with this count")
 	findFlag      = flag.Int("sim.find", 5, "TestOneHolder gives up after this many")
 )
@@ -32,7 +35,7 @@ func TestOneHolder(t *testing.T) {
 		}
 		return
 	}
-	found, events := hunt(*fromFlag, *schedulesFlag, mutant{}, *promiseFlag, *findFlag)
+	found, events := hunt(mutant{}, *findFlag)
 	for _, f := range found {
 		t.Errorf("schedule %d, event %d: %s", f.seed, f.Events, f.Verdict)
 	}
@@ -45,8 +48,8 @@ type finding struct {
 	outcome
 }
 
-// hunt runs n schedules on two cores, until it has found some that break a promise.
-func hunt(from uint64, n int, m mutant, promise string, most int) ([]finding, int64) {
+// hunt runs the schedules that the flags ask for on two cores, until it has found some that break a promise.
+func hunt(m mutant, most int) ([]finding, int64) {
 	var (
 		next    atomic.Uint64
 		events  atomic.Int64
@@ -54,20 +57,23 @@ func hunt(from uint64, n int, m mutant, promise string, most int) ([]finding, in
 		found   []finding
 		workers sync.WaitGroup
 	)
-	next.Store(from)
 	for range 2 {
 		workers.Go(func() {
 			for {
-				seed := next.Add(1) - 1
+				n := next.Add(1) - 1
 				lock.Lock()
 				enough := len(found) >= most
 				lock.Unlock()
-				if seed >= from+uint64(n) || enough {
+				if n >= uint64(*schedulesFlag) || enough {
 					return
+				}
+				seed := *fromFlag + n
+				if t, ok := themeNames[*themeFlag]; ok {
+					seed = themed(t, seed)
 				}
 				o := run(Random(seed), m, false)
 				events.Add(int64(o.Events))
-				if o.Verdict != "" && strings.HasPrefix(o.Verdict, promise) {
+				if o.Verdict != "" && strings.HasPrefix(o.Verdict, *promiseFlag) {
 					lock.Lock()
 					found = append(found, finding{seed, o})
 					lock.Unlock()
@@ -78,4 +84,9 @@ func hunt(from uint64, n int, m mutant, promise string, most int) ([]finding, in
 	workers.Wait()
 	slices.SortFunc(found, func(a, b finding) int { return int(a.seed) - int(b.seed) })
 	return found, events.Load()
+}
+
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // worlds are small and short-lived
+	os.Exit(m.Run())
 }
