@@ -101,4 +101,3 @@ const unlimited = 1_000_000_000
 func same(a, b Claimant) bool {
 	return a.Link == b.Link && a.Addr == b.Addr && a.Probing == b.Probing && bytes.Equal(a.Hardware, b.Hardware)
 }
-

@@ -1,6 +1,7 @@
 package arpnotify
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -83,6 +84,33 @@ func BenchmarkSight(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkRival is the time from a rival's frame to the call of deliver, over a veth pair.
+func BenchmarkRival(b *testing.B) {
+	c := newCable(b)
+	x := c.atFar(b)
+	l := NewListener(ListenerConfig{Limit: unlimited})
+	l.Set(map[string][]netip.Addr{c.near: {vip4}})
+	ctx, cancel := context.WithCancel(b.Context())
+	done, heard := make(chan error, 1), make(chan struct{}, 1)
+	go func() {
+		done <- l.Run(ctx, func(Claimant) {
+			select {
+			case heard <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	frame := claimFrame(b, vip4, rivalMAC)
+	eventually(b, "listening", func() bool { x.send(b, frame); return len(heard) > 0 })
+	<-heard
+	for b.Loop() {
+		x.send(b, frame)
+		<-heard
+	}
+	cancel()
+	must(b, <-done)
 }
 
 // BenchmarkSet replaces 1000 addresses by the same ones.

@@ -190,4 +190,3 @@ func (p *post) take() int {
 	p.heard = nil
 	return n
 }
-

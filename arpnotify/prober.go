@@ -49,20 +49,19 @@ type probeKernel struct {
 	openEar  func(net.Interface, uint16) (ear, error)
 }
 
-// Probe asks all neighbours on link for addrs, as RFC 5227 section 2.1.1 and RFC 4862 section 5.4.2 have it, and
-// returns those that somebody answered for or asked for as well, by what is plain in a frame: IPv4 as such, IPv6 without
-// zone. The hardware addresses of this host are not taken for somebody. Silence is the good answer, so it takes its time,
-// at most
+// Probe asks all neighbours on link for addrs, as RFC 5227 section 2.1.1 and RFC 4862 section 5.4.2 have it, and returns
+// by address who answered or asked for the same one; a key is IPv4 as such, or IPv6 without zone. Nobody is who has a
+// hardware address of this host. Silence is the good answer, so Probe takes its time, at most
 //
 //	len(addrs) * Tries / Rate + (Tries - 1) * 20 ms + wait
 //
-// counted from the first frame, and wait is what the last frame has to be answered in. It returns earlier only when there
-// is nothing left to ask. What has been answered is not asked for again. 0.1 s is a good wait on a LAN.
+// and less by what the first burst saves; wait is what the last question has to be answered in, and 0.1 s is much on a
+// LAN. It returns earlier only when everything has been answered. What has been answered is not asked for again.
 //
-// The addresses must not be up here: this host would not hear itself, but neighbours would be asked for nothing.
+// The addresses must not be up here: this host does not hear itself, so it would be told that they are free.
 //
 // An error means that silence proves nothing, because ctx was done or the link cannot send or hear; it matches
-// context.Canceled or context.DeadlineExceeded, or what an Announcer gives. What had been heard is returned with it.
+// context.Canceled or context.DeadlineExceeded, or what an [Announcer] gives. What had been heard is returned with it.
 func (p *Prober) Probe(ctx context.Context, link string, addrs []netip.Addr, wait time.Duration) (map[netip.Addr]Claimant, error) {
 	pr := &probe{
 		probeKernel: probeKernel{now: sinceBoot, links: net.Interfaces, openWire: openWire, openEar: openEar},
