@@ -38,17 +38,17 @@ func listen(t testing.TB, c ListenerConfig, link string, addrs ...netip.Addr) *a
 			t.Errorf("Run: %v", err)
 		}
 	})
-	a.untilOpen(t, link)
+	untilOpen(t, a.Listener, link)
 	return a
 }
 
-// untilOpen waits until link is listened to.
-func (a *audience) untilOpen(t testing.TB, link string) {
+// untilOpen waits until l listens to link.
+func untilOpen(t testing.TB, l *Listener, link string) {
 	t.Helper()
 	eventually(t, "listening on "+link, func() bool {
-		a.Listener.mu.Lock()
-		defer a.Listener.mu.Unlock()
-		s := a.stations[link]
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		s := l.stations[link]
 		return s != nil && s.ears != nil
 	})
 }

@@ -93,18 +93,10 @@ func BenchmarkRival(b *testing.B) {
 	l := NewListener(ListenerConfig{Limit: unlimited})
 	l.Set(map[string][]netip.Addr{c.near: {vip4}})
 	ctx, cancel := context.WithCancel(b.Context())
-	done, heard := make(chan error, 1), make(chan struct{}, 1)
-	go func() {
-		done <- l.Run(ctx, func(Claimant) {
-			select {
-			case heard <- struct{}{}:
-			default:
-			}
-		})
-	}()
+	done, heard := make(chan error, 1), make(chan struct{})
+	go func() { done <- l.Run(ctx, func(Claimant) { heard <- struct{}{} }) }()
 	frame := claimFrame(b, vip4, rivalMAC)
-	eventually(b, "listening", func() bool { x.send(b, frame); return len(heard) > 0 })
-	<-heard
+	untilOpen(b, l, c.near)
 	for b.Loop() {
 		x.send(b, frame)
 		<-heard
