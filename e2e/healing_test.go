@@ -273,7 +273,7 @@ func TestAddressFoughtOver(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for i := range rounds(2, 20) {
-		vip := c.VIPs[i]
+		vip := c.VIPs[i%len(c.VIPs)]
 		n, before := holder(t, c, vip), len(c.Judge.History())
 		fights := 0
 		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {

@@ -81,7 +81,7 @@ func TestTwoMachinesWithOneName(t *testing.T) {
 	if text := trouble(t, c, second); !slices.ContainsFunc(reach(first), func(a string) bool { return strings.Contains(text, a) }) {
 		t.Errorf("status of the second does not say where the first is: %q", text)
 	}
-	for range rounds(1, 10) {
+	for range rounds(1, 20) {
 		// The name is free again when its holder is seen to be gone; what that held is taken over as ever.
 		began := time.Now()
 		first.Kill()
@@ -120,7 +120,7 @@ func TestClonedMachine(t *testing.T) {
 		t.Errorf("status of the clone does not say where the other one is: %q", text)
 	}
 	quiet(t, c, "a clone waits", func() { observe(2 * takeover) })
-	for range rounds(1, 10) {
+	for range rounds(1, 20) {
 		first.Kill()
 		c.Within(takeover, "takeover", c.Even(c.Nodes[1], clone))
 		c.Answering(2 * time.Second)
@@ -187,7 +187,7 @@ func TestOtherVIPList(t *testing.T) {
 		}
 	}
 	check("at rest")
-	for i := range rounds(1, 10) {
+	for i := range rounds(1, 20) {
 		n := c.Nodes[i%2]
 		n.Kill()
 		c.Within(takeover, "takeover", c.AllHeld)
@@ -220,24 +220,33 @@ func TestOneNameTwoMeanings(t *testing.T) {
 		}
 		return out
 	}
-	await(t, "one meaning is up", patience, func() bool { return len(up()) == 1 })
-	was := up()
-	observe(3 * time.Second)
-	if now := up(); !slices.Equal(now, was) {
-		t.Errorf("with two meanings %v became %v", was, now)
+	for range rounds(1, 20) {
+		await(t, "one meaning is up", takeover+patience, func() bool { return len(up()) == 1 })
+		was := up()
+		observe(3 * time.Second)
+		if now := up(); !slices.Equal(now, was) {
+			t.Errorf("with two meanings %v became %v", was, now)
+		}
+		s, err := c.Status(c.Nodes[0])
+		if err != nil || !slices.ContainsFunc(s.VIPs, func(v struct{ Name, Node, State, Why string }) bool {
+			return v.Name == "web" && strings.Contains(v.Why, "different addresses")
+		}) {
+			t.Errorf("status does not show that web has two meanings: %+v, %v", s.VIPs, err)
+		}
+		odd := c.Nodes[2]
+		odd.Kill()
+		odd.Start(c.Config(odd.Name) + vip(one))
+		await(t, "the files' one meaning is up", takeover+patience, func() bool {
+			now := up()
+			return len(now) == 1 && strings.HasPrefix(now[0], one.String())
+		})
+		odd.Kill()
+		odd.Start(c.Config(odd.Name) + vip(other))
+		await(t, "it runs with another meaning again", patience, func() bool {
+			s, err := c.Status(odd)
+			return err == nil && s.Self.Registered && s.Etcd.AuthorityMS > 0
+		})
 	}
-	s, err := c.Status(c.Nodes[0])
-	if err != nil || !slices.ContainsFunc(s.VIPs, func(v struct{ Name, Node, State, Why string }) bool {
-		return v.Name == "web" && strings.Contains(v.Why, "different addresses")
-	}) {
-		t.Errorf("status does not show that web has two meanings: %+v, %v", s.VIPs, err)
-	}
-	c.Nodes[2].Kill()
-	c.Nodes[2].Start(c.Config(c.Nodes[2].Name) + vip(one))
-	await(t, "the files' one meaning is up", takeover+patience, func() bool {
-		now := up()
-		return len(now) == 1 && strings.HasPrefix(now[0], one.String())
-	})
 }
 
 // TestRebootFasterThanTTL: the machine is back before its lease has lapsed. It joins when that is seen to be dead; nobody shows a VIP of the earlier boot

@@ -262,10 +262,15 @@ func TestWrongCA(t *testing.T) {
 	if err := os.WriteFile(n.Path("/etc/viplease/ca.pem"), other, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	n.Start(strings.Replace(sound, `endpoints = ["http://10.9.0.11:2379"]`, fmt.Sprintf("endpoints = [\"https://%s\"]\nca_file = \"/etc/viplease/ca.pem\"", at), 1))
-	troubled(t, c, n, at.String(), "certificate signed by unknown authority")
-	if out, err := n.Viplease("check", "--live"); status(err) != 1 || !strings.Contains(out+err.Error(), "unknown authority") {
-		t.Errorf("check --live: status %d, %v\n%s", status(err), err, out)
+	for range rounds(1, 20) {
+		n.Start(strings.Replace(sound, `endpoints = ["http://10.9.0.11:2379"]`, fmt.Sprintf("endpoints = [\"https://%s\"]\nca_file = \"/etc/viplease/ca.pem\"", at), 1))
+		troubled(t, c, n, at.String(), "certificate signed by unknown authority")
+		if out, err := n.Viplease("check", "--live"); status(err) != 1 || !strings.Contains(out+err.Error(), "unknown authority") {
+			t.Errorf("check --live: status %d, %v\n%s", status(err), err, out)
+		}
+		if err := n.Stop(); err != nil {
+			t.Fatalf("SIGTERM without etcd: %v\n%s", err, n.Logs())
+		}
 	}
 }
 
@@ -385,15 +390,22 @@ func TestUnwritableStateFromTheStart(t *testing.T) {
 	n := c.Nodes[0]
 	c.Within(cluster.Wait+patience, "cold start", c.Even(c.Nodes[1:]...))
 	c.Answering(2 * time.Second)
-	quiet(t, c, "a read-only file system for the state", func() {
-		n.MountTmpfs(runtimeDir, 1<<20)
-		n.Remount(runtimeDir, true)
-		n.Start(c.Config(n.Name))
-		ended(t, n, runtimeDir, "read-only file system")
-	})
-	n.Remount(runtimeDir, false)
-	n.Restart()
-	c.Within(patience, "a writable one", c.Even(c.Nodes...))
+	n.MountTmpfs(runtimeDir, 1<<20)
+	for range rounds(1, 20) {
+		quiet(t, c, "a read-only file system for the state", func() {
+			n.Remount(runtimeDir, true)
+			n.Start(c.Config(n.Name))
+			ended(t, n, runtimeDir, "read-only file system")
+		})
+		n.Remount(runtimeDir, false)
+		n.Restart()
+		c.Within(patience, "a writable one", c.Even(c.Nodes...))
+		if err := n.Stop(); err != nil {
+			t.Fatalf("SIGTERM: %v\n%s", err, n.Logs())
+		}
+		c.Within(patience, "the others have all", c.Even(c.Nodes[1:]...))
+		c.Answering(2 * time.Second)
+	}
 }
 
 // TestStateBecomesUnwritable: the node registers anew and cannot note it down. What it holds goes to the others without two ever holding it, and it
