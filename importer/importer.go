@@ -87,11 +87,11 @@ func (r *report) once(text string) bool {
 }
 
 func (r *report) note(line int, directive, format string, args ...any) {
-	r.notes = append(r.notes, Note{r.file, line, directive, fmt.Sprintf(format, args...)})
+	r.notes = append(r.notes, Note{r.file, line, shown(directive), fmt.Sprintf(format, args...)})
 }
 
 func (r *report) problem(line int, directive, format string, args ...any) {
-	r.problems = append(r.problems, Note{r.file, line, directive, fmt.Sprintf(format, args...)})
+	r.problems = append(r.problems, Note{r.file, line, shown(directive), fmt.Sprintf(format, args...)})
 }
 
 // result is the configuration, or what is wrong.
@@ -129,4 +129,13 @@ func quote(s string) string {
 		return strconv.QuoteToASCII(s[:most]) + "..."
 	}
 	return strconv.QuoteToASCII(s)
+}
+
+// shown is quote without the quotes, for what is to be written so.
+func shown(s string) string {
+	q, cut := strings.CutSuffix(quote(s), `"...`)
+	if cut {
+		return q[1:] + "..."
+	}
+	return q[1 : len(q)-1]
 }

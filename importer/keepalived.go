@@ -84,7 +84,7 @@ func (k *keepalived) notExpanded(l line) {
 		k.note(l.at, l.name(), "the line is left out: it holds on some hosts alone; write what it says into the TOML")
 		return
 	}
-	k.problem(l.at, quote(l.name()), "definitions are not expanded; write the values in their places")
+	k.problem(l.at, l.name(), "definitions are not expanded; write the values in their places")
 }
 
 // instance reads one vrrp_instance.
@@ -281,8 +281,8 @@ func (k *keepalived) sync() {
 				first = k.join(g, first, index[member], member)
 			}
 		}
-		if first != nil {
-			first.name = k.unique(g.word(1), g.at)
+		if name := g.word(1); first != nil && name != "" && name != first.written {
+			first.name = k.unique(name, g.at)
 		}
 	}
 	k.instances = slices.DeleteFunc(k.instances, func(in instance) bool { return len(in.addresses) == 0 })
@@ -332,9 +332,9 @@ func (k *keepalived) finish() {
 
 // asciiList joins words that may be anything.
 func asciiList(words []string) string {
-	shown := make([]string, len(words))
+	list := make([]string, len(words))
 	for i, w := range words {
-		shown[i] = strings.Trim(quote(w), `"`)
+		list[i] = shown(w)
 	}
-	return strings.Join(shown, ", ")
+	return strings.Join(list, ", ")
 }

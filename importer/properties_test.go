@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"viplease/config"
 
@@ -51,6 +53,11 @@ type fatal interface {
 	Fatalf(string, ...any)
 }
 
+// isLine says whether a note can go to a terminal.
+func isLine(n Note) bool {
+	return n.Text != "" && !strings.ContainsFunc(n.String(), func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) })
+}
+
 // accepted says that viplease accepts a result, and that its notes are lines.
 func accepted(t fatal, r Result) config.Config {
 	t.Helper()
@@ -60,7 +67,7 @@ func accepted(t fatal, r Result) config.Config {
 	}
 	last := 0
 	for _, n := range r.Notes {
-		if n.Line < last || n.Text == "" || strings.Contains(n.String(), "\n") {
+		if n.Line < last || !isLine(n) {
 			t.Fatalf("%#v is out of order, or no line", n)
 		}
 		last = n.Line
@@ -166,7 +173,7 @@ func fuzz(t *testing.T, data []byte, r Result, err error) {
 	}
 	last, lines := 0, 1+strings.Count(string(data), "\n")
 	for _, p := range problems {
-		if p.Line < last || p.Line > lines || p.Text == "" || strings.Contains(p.String(), "\n") {
+		if p.Line < last || p.Line > lines || !isLine(p) {
 			t.Errorf("%#v is out of order, no line, or not in the %d lines of the file", p, lines)
 		}
 		last = p.Line

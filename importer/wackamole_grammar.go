@@ -166,7 +166,7 @@ func (g *grammar) glued(t token, directive, name, value string) {
 	if value == "" {
 		value = example(directive)
 	}
-	g.problem(t.line, directive, `%s is one word to Wackamole; write blanks around "=": %s = %s`, quote(t.raw), name, value)
+	g.problem(t.line, directive, `%s is one word to Wackamole; write blanks around "=": %s = %s`, quote(t.raw), name, shown(value))
 }
 
 // setting reads "= VALUE"; inBlock: a } may follow.
@@ -261,7 +261,7 @@ func notText(v token) string {
 	case v.kind == opening || v.kind == closing || v.kind == equals:
 		return quote(v.raw) + " is no value; write a word, or a string in quotes"
 	}
-	return quote(v.raw) + ` is another thing than a string to Wackamole; write it in quotes: "` + strings.Trim(quote(v.raw), `"`) + `"`
+	return quote(v.raw) + ` is another thing than a string to Wackamole; write it in quotes: "` + shown(v.raw) + `"`
 }
 
 // argument reads a string without "=".

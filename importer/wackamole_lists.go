@@ -164,11 +164,11 @@ func (g *grammar) address(d, t token) bool {
 		g.problem(t.line, d.text, "a { cannot stand here; remove it, and its }")
 		g.skipBlock()
 	case noLength.MatchString(t.raw):
-		g.problem(t.line, d.text, "%s has no prefix length, without which Wackamole refused it; write %s/32", quote(t.raw), t.raw)
+		g.problem(t.line, d.text, "%s has no prefix length, without which Wackamole refused it; write %s/32", quote(t.raw), shown(t.raw))
 	case noIface.MatchString(t.raw):
 		g.problem(t.line, d.text, "%s has a network but no interface, which Wackamole refused; write eth0:%s", quote(t.raw), t.raw)
 	case anAlias.MatchString(t.raw):
-		g.problem(t.line, d.text, "%s names an alias of an interface; write %s", quote(t.raw), anAlias.ReplaceAllString(t.raw, "$1:$2"))
+		g.problem(t.line, d.text, "%s names an alias of an interface; write %s", quote(t.raw), shown(anAlias.ReplaceAllString(t.raw, "$1:$2")))
 	case anIPv6.MatchString(t.raw):
 		g.problem(t.line, d.text, "%s is IPv6, which Wackamole does not know; remove it here, and add it to the TOML", quote(t.raw))
 	default:

@@ -106,6 +106,7 @@ func TestDirectives(t *testing.T) {
 		{"notify { ARP-CACHE PING }", "ping is gone", nil},
 		{"Notify { eth0:10.0.0.9/32 }", "", nil},
 		{"Notify { eth0:10.0.0.9/32 throttle 8 }", "throttle 8 is hosts per second", nil},
+		{"Notify { eth0:10.0.0.9/32 throttle 1000 }", "throttle 1000 is hosts per second", nil},
 		{"Notify { eth0:10.0.0.9/32 throttle 1001 ping }", "throttle 1001 is written as 1000", nil},
 		{"Notify { eth0:10.0.0.9/24 }", "throttle = 256 tells them within a second", nil},
 		{"Notify { eth0:10.0.0.9/22 throttle 0 }", "throttle = 1000 tells them in 2 seconds", nil},
@@ -155,6 +156,26 @@ func TestAbsent(t *testing.T) {
 	}
 }
 
+// TestRepeated: the later setting holds, but not a number of moves after all.
+func TestRepeated(t *testing.T) {
+	r, c := imported(t, "Mature = 1s\n"+one+"Mature = 2s\nGroup = a\nGroup = b\n", Options{})
+	if c.Mature != 2*time.Second || c.Group != "b" || !noted(r, 3, "Mature: stands also at line 1; this later one holds") || !noted(r, 5, "Group: stands also at line 4") {
+		t.Errorf("became\n%s%s", r.TOML, notes(r))
+	}
+	r, _ = imported(t, one+"Balance { AcquisitionsPerRound = all AcquisitionsPerRound = 3 }\n", Options{})
+	if noted(r, 2, "this later one holds") {
+		t.Errorf("a number of moves after all is said to hold:\n%s", notes(r))
+	}
+}
+
+// TestPreferFirst: a Prefer may stand before the VIPs, on the first line.
+func TestPreferFirst(t *testing.T) {
+	r, c := imported(t, "Prefer a:10.0.0.1/32\nPrefer None\n"+one, Options{Node: "n"})
+	if len(c.VIPs[0].Prefer) != 1 || !noted(r, 1, "meant the node whose file this is, n,") || !noted(r, 2, "None does not undo line 1") {
+		t.Errorf("became\n%s%s", r.TOML, notes(r))
+	}
+}
+
 // TestUnits: which VIPs the addresses become.
 func TestUnits(t *testing.T) {
 	for _, tt := range []struct{ src, want string }{
@@ -172,6 +193,8 @@ func TestUnits(t *testing.T) {
 		{"{ { a:10.0.0.1/32 a:10.0.0.2/32 } }\nPrefer a:10.0.0.2/32", "[[vip]] 10.0.0.1 dev a, 10.0.0.2 dev a"},
 		{"{ { a:10.0.0.1/32 a:10.0.0.1/32 } { a:10.0.0.1/24 a:10.0.0.2/32 } a:10.0.0.2/32 }", "[[pool]] 10.0.0.1-10.0.0.2 dev a"},
 		{"{ a:10.0.0.1/31 a:10.0.0.3/31 a:10.0.0.1/7 a:10.255.255.255/8 }", "[[pool]] 10.0.0.1/31 dev a, 10.0.0.3/31 dev a, 10.255.255.255 dev a"},
+		{"{ { a:10.0.0.1/32 a:10.0.0.2/32 } a:10.0.0.2/32 a:10.0.0.3/32 }\nPrefer a:10.0.0.2/32", "[[vip]] 10.0.0.1 dev a, 10.0.0.2 dev a; [[vip]] 10.0.0.3 dev a"},
+		{"{ interface-of-15:10.0.0.1/32 }", "[[vip]] 10.0.0.1 dev interface-of-15"},
 		{"{ é\"\\:10.0.0.1/32 }", "[[vip]] 10.0.0.1 dev é\"\\"},
 		{"{ a:10.0.0.1/32\t{\ta:10.0.0.2/32}}vips{a:10.0.0.3/32}\r\n", "[[pool]] 10.0.0.1-10.0.0.3 dev a"},
 	} {
