@@ -75,7 +75,7 @@ const mending = time.Second
 // gap is the time from one fault to the next. Its mean is what PerMinute says, to within a few percent that the bounds take.
 func (s *Scheduler) gap() time.Duration {
 	mean := time.Duration(float64(time.Minute) / s.o.PerMinute)
-	return min(time.Duration(s.rng.ExpFloat64()*float64(mean)), 4*mean)
+	return min(time.Duration(s.rng.ExpFloat64()*float64(mean)), 4*mean).Round(time.Millisecond)
 }
 
 // next takes the first card of the deck that can be played at this time, when left is left of the schedule.
@@ -88,7 +88,7 @@ func (s *Scheduler) next(at, left time.Duration, now *busy) (Fault, bool) {
 			continue
 		}
 		for _, node := range s.rng.Perm(s.o.Nodes) {
-			f := Fault{Kind: k, At: at.Round(time.Millisecond), Node: node}
+			f := Fault{Kind: k, At: at, Node: node}
 			if !now.room(f) {
 				continue
 			}

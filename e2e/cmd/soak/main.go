@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -56,6 +57,7 @@ type options struct {
 
 func parse(args []string) (o options, err error) {
 	set := flag.NewFlagSet("soak", flag.ContinueOnError)
+	set.SetOutput(io.Discard) // main says what is wrong
 	set.Uint64Var(&o.seed, "seed", rand.Uint64N(1_000_000), "of the schedule of faults; `N`")
 	set.IntVar(&o.nodes, "nodes", 5, "how many `nodes` run viplease, 3 to 20")
 	set.IntVar(&o.vips, "vips", 20, "how many virtual `addresses`, half of them IPv4, half IPv6, 1 to 100")
@@ -64,16 +66,11 @@ func parse(args []string) (o options, err error) {
 	without := set.String("without", "", "`kinds` of faults to leave out, with commas between")
 	only := set.String("only", "", "`kinds` of faults to keep to, with commas between")
 	set.BoolVar(&o.json, "json", false, "print the figures as JSON on the last line")
-	set.Usage = func() {
-		fmt.Fprintln(set.Output(), "usage: soak MINUTES [flags]")
-		set.PrintDefaults()
-		fmt.Fprintln(set.Output(), "kinds of faults:")
-		for _, k := range faults.Kinds {
-			fmt.Fprintf(set.Output(), "  %-18s %s\n", k.Name, k.What)
-		}
-	}
 	// Flags may stand on both sides of MINUTES.
 	if err := set.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			help(set)
+		}
 		return o, err
 	}
 	minutes := set.Arg(0)
@@ -94,6 +91,16 @@ func parse(args []string) (o options, err error) {
 	o.length = time.Duration(m * float64(time.Minute))
 	o.kinds, err = choose(*without, *only)
 	return o, err
+}
+
+func help(set *flag.FlagSet) {
+	fmt.Println("usage: soak MINUTES [flags]")
+	set.SetOutput(os.Stdout)
+	set.PrintDefaults()
+	fmt.Println("kinds of faults:")
+	for _, k := range faults.Kinds {
+		fmt.Printf("  %-18s %s\n", k.Name, k.What)
+	}
 }
 
 // choose returns the kinds to inject.
