@@ -14,10 +14,8 @@ import (
 var (
 	seedFlag      = flag.Uint64("sim.seed", 0, "TestOneHolder runs this schedule alone and prints its trace")
 	fromFlag      = flag.Uint64("sim.from", 1, "the first schedule of TestOneHolder")
-	schedulesFlag = flag.Int("sim.schedules", 5000, "how many schedules TestOneHolder runs")
+	schedulesFlag = flag.Int("sim.schedules", 4000, "how many schedules TestOneHolder runs")
 	themeFlag     = flag.String("sim.theme", "", "only schedules of this theme")
-	promiseFlag   = flag.String("sim.promise", "", "only verdicts that begin with this count")
-	findFlag      = flag.Int("sim.find", 5, "TestOneHolder gives up after this many")
 )
 
 // TestOneHolder is the safety rule of package plan under thousands of random schedules: two machines never have one VIP up. The other promises are judged
@@ -35,11 +33,25 @@ func TestOneHolder(t *testing.T) {
 		}
 		return
 	}
-	found, events := hunt(mutant{}, *findFlag)
+	h := hunted{theme: *themeFlag, from: *fromFlag, most: *schedulesFlag, find: 5}
+	if testing.Short() {
+		h.most = min(h.most, 500)
+	}
+	found, events := hunt(h)
 	for _, f := range found {
 		t.Errorf("schedule %d, event %d: %s", f.seed, f.Events, f.Verdict)
 	}
 	t.Logf("%d events", events)
+}
+
+// hunted says what hunt looks for.
+type hunted struct {
+	theme   string // "": all
+	from    uint64
+	most    int // schedules
+	find    int // findings that are enough
+	promise string
+	mutant  mutant
 }
 
 // finding is a schedule that broke a promise.
@@ -48,13 +60,12 @@ type finding struct {
 	outcome
 }
 
-// hunt runs the schedules that the flags ask for on two cores, until it has found some that break a promise.
-func hunt(m mutant, most int) ([]finding, int64) {
+// hunt runs schedules on two cores, until it has found enough that break a promise.
+func hunt(h hunted) (found []finding, total int64) {
 	var (
 		next    atomic.Uint64
 		events  atomic.Int64
 		lock    sync.Mutex
-		found   []finding
 		workers sync.WaitGroup
 	)
 	for range 2 {
@@ -62,18 +73,18 @@ func hunt(m mutant, most int) ([]finding, int64) {
 			for {
 				n := next.Add(1) - 1
 				lock.Lock()
-				enough := len(found) >= most
+				enough := len(found) >= h.find
 				lock.Unlock()
-				if n >= uint64(*schedulesFlag) || enough {
+				if n >= uint64(h.most) || enough {
 					return
 				}
-				seed := *fromFlag + n
-				if t, ok := themeNames[*themeFlag]; ok {
+				seed := h.from + n
+				if t, ok := themeNames[h.theme]; ok {
 					seed = themed(t, seed)
 				}
-				o := run(Random(seed), m, false)
+				o := run(Random(seed), h.mutant, false)
 				events.Add(int64(o.Events))
-				if o.Verdict != "" && strings.HasPrefix(o.Verdict, *promiseFlag) {
+				if o.Verdict != "" && strings.HasPrefix(o.Verdict, h.promise) {
 					lock.Lock()
 					found = append(found, finding{seed, o})
 					lock.Unlock()
@@ -87,6 +98,6 @@ func hunt(m mutant, most int) ([]finding, int64) {
 }
 
 func TestMain(m *testing.M) {
-	debug.SetGCPercent(400) // worlds are small and short-lived
+	debug.SetGCPercent(400) // worlds are small and do not live long
 	os.Exit(m.Run())
 }
