@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +31,12 @@ const leaveWithin = 5 * time.Second
 
 // run is the daemon: it builds the parts and connects them.
 func run(ctx context.Context, path string) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // first of all: from here on it does not end the program
+	defer signal.Stop(hup)
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	told(leave, hup)
 	cfg, err := load(path)
 	if err != nil {
 		return err
@@ -85,13 +93,13 @@ func run(ctx context.Context, path string) error {
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	defer stopServing()
-	beside.Go(func() { reloads(serving, cfg, c.Handoff, log) })
+	beside.Go(func() { reloads(serving, hup, cfg, c.Handoff, log) })
 	beside.Go(func() { reportToSystemd(serving, c.Snapshot, log) })
 	log.Info("started", "node", cfg.Node, "group", cfg.Group, "vips", len(cfg.VIPs), "etcd", strings.Join(cfg.Etcd.Endpoints, ","), "version", version())
 	err = c.Run(ctx, remembered(left))
 	if errors.Is(err, coordinator.ErrHandoff) {
 		log.Info("re-executing", "version", version())
-		err = errors.Join(reexec(), c.Sweep()) // reached only when there is no next process
+		err = errors.Join(reexec(ctx, hup), c.Sweep()) // reached only when there is no next process
 	}
 	stopServing()
 	err = errors.Join(err, <-served)

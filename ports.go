@@ -74,7 +74,7 @@ func (p etcdPort) Revoke(ctx context.Context, lease int64) error {
 func (p etcdPort) Check(ctx context.Context, node string, since int64) (plan.CheckAnswered, error) {
 	a, err := p.store.Check(ctx, node, since)
 	return plan.CheckAnswered{
-		T0: a.T0, Cluster: a.Cluster, Revision: a.Revision, MemberRev: a.MemberRev, Changed: entries(a.Changed), Count: a.Count,
+		T0: a.T0, Cluster: a.Cluster, Revision: a.Revision, MemberRev: a.MemberRev, Member: a.Member, Changed: entries(a.Changed), Count: a.Count,
 	}, err
 }
 
@@ -85,6 +85,9 @@ func (p etcdPort) Commit(ctx context.Context, node string, c plan.Commit) (plan.
 			Key: "claims/" + w.VIP, Value: plan.Encode(w.Claim), IfMod: w.IfMod,
 			OwnerGone: (*leases.MemberRef)(w.OwnerGone), TargetHere: (*leases.MemberRef)(w.TargetHere),
 		})
+	}
+	for _, put := range c.Puts {
+		txn.Puts = append(txn.Puts, leases.Put(put))
 	}
 	done, err := p.store.Commit(ctx, txn)
 	f := plan.ClaimsCommitted{Revision: done.Revision, Member: done.Member}
@@ -290,7 +293,7 @@ type memoryPort struct {
 func (p memoryPort) Save(r plan.Remembered) error {
 	s := runstate.State{
 		Boot: p.boot, Node: p.node, Reg: r.Last.ID, MemberRev: r.Last.MemberRev, Lease: r.Last.Lease, TTL: int64(r.Last.TTL / time.Second),
-		Known: r.Known,
+		Known: r.Known, Cluster: r.Cluster, Revision: r.Revision,
 	}
 	for _, a := range r.Addresses {
 		s.Addresses = append(s.Addresses, netif.Address(a).String())
@@ -302,7 +305,7 @@ func (p memoryPort) Save(r plan.Remembered) error {
 func remembered(s runstate.State) plan.Remembered {
 	return plan.Remembered{
 		Last:  plan.Registration{ID: s.Reg, MemberRev: s.MemberRev, Lease: s.Lease, TTL: time.Duration(s.TTL) * time.Second},
-		Known: s.Known,
+		Known: s.Known, Cluster: s.Cluster, Revision: s.Revision,
 	}
 }
 

@@ -25,10 +25,7 @@ import (
 const checkWithin = 10 * time.Second
 
 // reloads waits for SIGHUP until ctx ends, and calls handoff when what would be started next is right. Otherwise the daemon carries on as it is.
-func reloads(ctx context.Context, running config.Config, handoff func(), log *slog.Logger) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+func reloads(ctx context.Context, hup <-chan os.Signal, running config.Config, handoff func(), log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -79,14 +76,43 @@ func program() (string, error) {
 	return self, nil
 }
 
-// reexec becomes the program at this program's path. It returns only when that fails.
-func reexec() error {
+// reexec becomes the program at this program's path. It returns only when that fails. What this process was told meanwhile, to leave (ctx has ended) or to
+// reload again, the next one is told.
+func reexec(ctx context.Context, hup <-chan os.Signal) error {
 	self, err := program()
 	if err != nil {
 		return err
 	}
 	_, _ = daemon.SdNotify(false, fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, monotonic().Microseconds()))
-	return fmt.Errorf("re-execute %s: %w", self, syscall.Exec(self, os.Args, os.Environ()))
+	// Until the next program asks for SIGHUP it must not end it: Go keeps a signal ignored that was ignored when it started. None is lost in effect, for the
+	// next program asks first and then reads the configuration. A SIGTERM in the few milliseconds before its main function does end it, as a crash would.
+	signal.Ignore(syscall.SIGHUP)
+	env := os.Environ()
+	switch {
+	case ctx.Err() != nil:
+		env = append(env, toldEnv+"="+toldToLeave)
+	case len(hup) > 0:
+		env = append(env, toldEnv+"="+toldToReload)
+	}
+	return fmt.Errorf("re-execute %s: %w", self, syscall.Exec(self, os.Args, env))
+}
+
+// What a process was told while it was being replaced stands in the environment of the next.
+const (
+	toldEnv      = "VIPLEASE_TOLD"
+	toldToLeave  = "leave"
+	toldToReload = "reload"
+)
+
+// told does what the process before this one was told.
+func told(leave func(), hup chan<- os.Signal) {
+	switch os.Getenv(toldEnv) {
+	case toldToLeave:
+		leave()
+	case toldToReload:
+		hup <- syscall.SIGHUP
+	}
+	os.Unsetenv(toldEnv)
 }
 
 // monotonic is the clock that systemd wants the beginning of a reload by.

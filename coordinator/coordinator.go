@@ -36,6 +36,8 @@ type Coordinator struct {
 	reread    chan struct{}
 	memos     chan memo
 	saved     int // version of what was last remembered
+	savedRev  int64
+	savedAt   time.Duration
 	events    history
 	authority atomic.Int64 // boot time until which announcements are allowed
 	turned    atomic.Int64 // boot time of the loop's last turn
@@ -147,6 +149,9 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 		case err := <-c.sick:
 			return err
 		case <-c.handoff:
+			if leaving == nil {
+				continue // told to leave: there is no next process
+			}
 			return ErrHandoff
 		case <-leaving:
 			leaving = nil
@@ -171,7 +176,7 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 		c.remember(view)
 		c.tell(view.Notes(), now)
 		if view.Done() {
-			return nil
+			return c.save(work, view.Remember()) // there is nothing to adopt
 		}
 		if now.Boot > limit {
 			return errors.New("handing over took too long")
@@ -203,16 +208,19 @@ func paused(last, now plan.Now) string {
 
 // remember saves what the next process must know, when it has changed. A full lane is tried again at the next turn.
 func (c *Coordinator) remember(view *plan.View) {
-	version := view.RememberVersion()
-	if version == c.saved {
+	version, revision, now := view.RememberVersion(), view.Standing().Revision, c.ports.Now().Boot
+	if version == c.saved && (revision == c.savedRev || now-c.savedAt < rememberEvery) {
 		return
 	}
 	select {
 	case c.memos <- memo{remembered: view.Remember()}:
-		c.saved = version
+		c.saved, c.savedRev, c.savedAt = version, revision, now
 	default:
 	}
 }
+
+// rememberEvery is how often the revision alone is worth remembering.
+const rememberEvery = time.Second
 
 // drain folds what else has arrived, so that one decision serves many facts.
 func (c *Coordinator) drain(view *plan.View) {

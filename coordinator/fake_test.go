@@ -111,7 +111,7 @@ func (e *fakeEtcd) Check(ctx context.Context, node string, since int64) (plan.Ch
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	a := plan.CheckAnswered{T0: t0, Cluster: 1, Revision: e.rev, MemberRev: e.entries["members/"+node].Create}
+	a := plan.CheckAnswered{T0: t0, Cluster: 1, Revision: e.rev, MemberRev: e.entries["members/"+node].Create, Member: e.entries["members/"+node].Value}
 	for key, n := range e.entries {
 		if key[:min(7, len(key))] == "claims/" {
 			a.Count++

@@ -41,11 +41,10 @@ func (c *Coordinator) kernelAction(ctx context.Context, a plan.Action) {
 		errs, fresh := c.ports.Kernel.Raise(a.Items, c.cfg.Plan.Hold, a.Until), false
 		for i, it := range a.Items {
 			f := plan.AddressesRaised{VIP: it.VIP, T0: a.T0, Err: errs[i]}
-			if errs[i] == nil && it.Fresh {
-				for _, addr := range it.Addresses {
-					c.shown[addr] = true
+			for _, addr := range it.Addresses {
+				if errs[i] == nil && !c.shown[addr] {
+					c.shown[addr], fresh = true, true
 				}
-				fresh = true
 			}
 			f.Late, f.Left, f.Foreign = errors.Is(errs[i], ErrLate), errors.Is(errs[i], ErrLeft), errors.Is(errs[i], ErrForeign)
 			c.post(ctx, f)
@@ -215,6 +214,7 @@ type pendingLease struct {
 
 // register remembers the registration before it can stand, so that a crash in between leaves no claim that nobody knows to be ours.
 func (c *Coordinator) register(ctx context.Context, a plan.Register, before plan.Remembered) plan.Fact {
+	work := ctx // what is remembered is remembered, however long etcd took
 	ctx, cancel := context.WithTimeout(ctx, 2*writeTimeout)
 	defer cancel()
 	p := &c.pending // registrations are made one at a time
@@ -225,7 +225,7 @@ func (c *Coordinator) register(ctx context.Context, a plan.Register, before plan
 		}
 		*p = pendingLease{a.Member.Reg, lease, granted}
 	}
-	if err := c.save(ctx, before); err != nil {
+	if err := c.save(work, before); err != nil {
 		c.stop(fmt.Errorf("remember the registration: %w", err)) // a crash would leave claims that nobody knows to be ours
 		return plan.RegisterFailed{Err: err}
 	}
@@ -242,7 +242,7 @@ func (c *Coordinator) register(ctx context.Context, a plan.Register, before plan
 	}
 	reg := plan.Registration{ID: a.Member.Reg, MemberRev: rev, Lease: p.lease, TTL: p.granted}
 	before.Last = reg
-	if err := c.save(ctx, before); err != nil {
+	if err := c.save(work, before); err != nil {
 		c.stop(fmt.Errorf("remember the registration: %w", err))
 		return plan.RegisterFailed{Err: err}
 	}
@@ -306,14 +306,14 @@ func (c *Coordinator) carryOut(ctx context.Context, a plan.Action) plan.Fact {
 		if err != nil {
 			return plan.ClaimsFailed{Writes: a.Writes, InDoubt: !errors.Is(err, ErrNotApplied), Err: err}
 		}
-		f.Writes = a.Writes
+		f.Writes, f.MemberRev = a.Writes, a.MemberRev
 		return f
 	case plan.Renew:
 		ttl, err := c.ports.Registry.Renew(ctx, a.Lease)
 		if err != nil {
-			return plan.RenewFailed{Gone: errors.Is(err, ErrGone), Err: err}
+			return plan.RenewFailed{Lease: a.Lease, Gone: errors.Is(err, ErrGone), Err: err}
 		}
-		return plan.Renewed{TTL: ttl}
+		return plan.Renewed{Lease: a.Lease, TTL: ttl}
 	case plan.WriteState:
 		if err := c.ports.Claims.PutState(ctx, node, a.Registration, plan.Encode(a.State)); err != nil {
 			return plan.StateFailed{Err: err}

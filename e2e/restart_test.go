@@ -73,3 +73,34 @@ func TestReload(t *testing.T) {
 		await(t, "the old VIP is gone", 10*time.Second, func() bool { return !n.Holds(addr("192.168.3.199")) })
 	})
 }
+
+// Signals that come while the daemon replaces itself must not end it, nor be lost.
+func TestSignalsDuringAReload(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	n := c.Nodes[1]
+	quiet(t, c, "two reloads within 100 ms", func() {
+		for i := range rounds(10, 60) {
+			n.Signal(syscall.SIGHUP)
+			observe(time.Duration(i) * 10 * time.Millisecond % (100 * time.Millisecond))
+			n.Signal(syscall.SIGHUP)
+			adopted(t, c, n)
+		}
+	})
+	for i := range rounds(4, 20) {
+		n.Signal(syscall.SIGHUP)
+		observe(time.Duration(i%4) * time.Millisecond) // while it has the configuration checked
+		n.Signal(syscall.SIGTERM)
+		select {
+		case <-n.Done():
+		case <-time.After(10 * time.Second):
+			t.Fatal("SIGTERM was lost in a reload")
+		}
+		if logs := n.Logs(); !strings.HasSuffix(strings.TrimSpace(logs), "msg=stopped") {
+			t.Fatalf("it did not hand over and leave:\n%s", logs)
+		}
+		c.Within(time.Second, "handed over", c.Even(others(c, n)...))
+		n.Restart()
+		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+	}
+}

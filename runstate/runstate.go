@@ -27,6 +27,8 @@ type State struct {
 	MemberRev int64    `json:"member_rev"`
 	Lease     int64    `json:"lease"`
 	TTL       int64    `json:"ttl"`
+	Cluster   uint64   `json:"cluster"` // of the etcd that it lived in, and the highest revision seen there
+	Revision  int64    `json:"revision"`
 	Known     []string `json:"known"`     // ids of all registrations of this boot
 	Addresses []string `json:"addresses"` // "192.168.3.100/32 dev net1": what this daemon may have set
 }

@@ -37,6 +37,7 @@ type (
 	Commit struct {
 		MemberRev int64
 		Writes    []ClaimWrite
+		Puts      []Put
 	}
 	// RaiseAddresses adds or refreshes addresses in one burst, with the kernel lifetime Config.Hold, not after Until. Answered by one AddressesRaised per item.
 	RaiseAddresses struct {
@@ -64,6 +65,13 @@ type (
 	// Deregister revokes the lease: the end of Leave. Answered by Deregistered.
 	Deregister struct{ Lease int64 }
 )
+
+// Put writes one of this node's own keys, if its registration stands.
+type Put struct {
+	Key   string
+	Value []byte
+	Lease int64
+}
 
 // Item is one VIP's addresses.
 type Item struct {
@@ -130,6 +138,9 @@ func (a Commit) String() string {
 	parts := make([]string, len(a.Writes))
 	for i, w := range a.Writes {
 		parts[i] = w.String()
+	}
+	for _, p := range a.Puts {
+		parts = append(parts, "put "+p.Key)
 	}
 	return "commit " + strings.Join(parts, ", ")
 }

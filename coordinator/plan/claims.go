@@ -39,7 +39,7 @@ func (d *decision) write(vip string, c claim, l *local) (ClaimWrite, bool) {
 		if state, _, _ := v.readiness(d.now.Boot); state != StateJoining {
 			return d.restamp(vip, c), true
 		}
-	case !c.holds() && l.lost && l.up && v.vipHere(vip) && !errors.Is(c.foreign, errNewer):
+	case !c.holds() && l.lost && l.up && d.now.Boot < v.keepUntil(l) && v.vipHere(vip) && !errors.Is(c.foreign, errNewer):
 		return d.restamp(vip, c), true // its address has been up all along: nobody else can have waited W
 	case !c.valid():
 		if errors.Is(c.foreign, errNewer) || !v.vipHere(vip) || v.self.leaving {
@@ -73,7 +73,7 @@ func (d *decision) empty(vip string, c claim, l *local) ClaimWrite {
 // writeMine: what to write to a claim that this registration holds.
 func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 	v := d.v
-	down := !l.some && l.op == idle && (v.vipHere(vip) || v.allDown(c.Addresses))
+	down := !l.some && l.op == idle && v.allDown(c.Addresses)
 	switch {
 	case c.born() && down && !l.giving:
 		return d.empty(vip, c, l), true
@@ -97,7 +97,7 @@ func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 			n.To, n.Accept = "", 0
 			return ClaimWrite{VIP: vip, Kind: Cancel, Claim: n, IfMod: c.mod}, true
 		}
-	case c.WaitMS != v.waitMS() || !slices.Equal(c.Addresses, texts(v.vips[vip].Prefixes)):
+	case c.WaitMS != d.stampWait(vip, c):
 		return d.restamp(vip, c), true
 	default:
 		if m, ok := d.move(vip); ok {
@@ -147,12 +147,26 @@ func (d *decision) stamped(vip string, c claim) Claim {
 	if n.Node != v.cfg.Node || n.Since.IsZero() {
 		n.Since = d.now.Wall
 	}
-	n.Node, n.Reg, n.MemberRev, n.WaitMS = v.cfg.Node, v.self.reg.ID, v.self.reg.MemberRev, v.waitMS()
+	n.Node, n.Reg, n.MemberRev, n.WaitMS = v.cfg.Node, v.self.reg.ID, v.self.reg.MemberRev, d.stampWait(vip, c)
 	n.To, n.Accept, n.Empty, n.Contested = "", 0, false, false
-	if here, ok := v.vips[vip]; ok {
+	if here, ok := v.vips[vip]; ok && !v.mine(c) && !v.own(c) {
 		n.Addresses = texts(here.Prefixes)
 	}
 	return n
+}
+
+// stampWait is the wait that a claim of this node has to ask for: its own W, and that of the process before while what that has set may be up.
+func (d *decision) stampWait(vip string, c claim) int64 {
+	v, l := d.v, d.v.local[vip]
+	if (v.mine(c) || v.own(c)) && l.some && l.t0 == 0 {
+		return max(v.waitMS(), c.wait().Milliseconds())
+	}
+	return v.waitMS()
+}
+
+// means tells whether the claim names the addresses that this node's configuration means by the VIP.
+func (v *View) means(vip string, c claim) bool {
+	return slices.Equal(c.Addresses, texts(v.vips[vip].Prefixes))
 }
 
 // waitMS is W for the claim, rounded up.
@@ -195,7 +209,7 @@ func (d *decision) accepts(vip string, c claim) bool {
 	v := d.v
 	state, _, _ := v.readiness(d.now.Boot)
 	_, drained := v.etcd.drains[v.cfg.Node]
-	return state == StateReady && !drained && d.cannot(vip) == "" && v.etcd.alive(c.owner()) &&
+	return state == StateReady && !drained && v.means(vip, c) && d.cannot(vip) == "" && v.etcd.alive(c.owner()) &&
 		v.self.freshCheck() && d.now.Boot-v.self.good.t0 < 2*v.cfg.CheckTimeout && d.now.Boot >= v.notBefore
 }
 

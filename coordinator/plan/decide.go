@@ -14,6 +14,7 @@ func Decide(v *View, now Now) ([]Action, time.Duration) {
 	d.claims()
 	d.check()
 	d.renewal()
+	d.mend()
 	d.state()
 	d.leave()
 	return d.actions, d.wake
@@ -44,7 +45,7 @@ func (d *decision) registration() {
 	if s.revoke != 0 {
 		d.do(Revoke{s.revoke})
 	}
-	if s.phase != unregistered || s.leaving || !v.etcd.synced || !d.at(s.at) {
+	if s.phase != unregistered || s.registers || s.leaving || !v.etcd.synced || !d.at(s.at) {
 		return
 	}
 	if m, ok := v.etcd.members[v.cfg.Node]; ok && (s.pending == "" || m.Reg != s.pending) {
@@ -55,15 +56,43 @@ func (d *decision) registration() {
 		id = v.cfg.Seed + "-" + strconv.Itoa(s.count+1)
 	}
 	d.do(Register{
-		Member: Member{V: Format, Reg: id, Machine: v.cfg.Machine, Boot: v.cfg.Boot, Address: v.cfg.Address, Version: v.cfg.Version},
+		Member: d.member(id),
 		State:  d.wanted(), TTL: v.cfg.TTL,
 	})
 }
 
 func (d *decision) renewal() {
-	if s := &d.v.self; s.phase == registered && !s.renewBusy && d.at(s.renewAt) {
+	if s := &d.v.self; s.phase == registered && !s.renewBusy && !d.stuck() && d.at(s.renewAt) {
 		d.do(Renew{s.reg.Lease})
 	}
+}
+
+// stuck tells whether the kernel has not answered for so long that every address has ended: what this node claims must not keep others from it.
+func (d *decision) stuck() bool {
+	for _, l := range d.v.local {
+		if l.op != idle && d.now.Boot-l.opAt > d.v.cfg.Hold+d.v.cfg.Wait {
+			return true
+		}
+	}
+	return false
+}
+
+// mend writes this node's member key and its configuration again, when something else has overwritten them.
+func (d *decision) mend() {
+	v, s := d.v, &d.v.self
+	if !s.mend || s.mending || s.phase != registered || s.adopted {
+		return
+	}
+	d.do(Commit{MemberRev: s.reg.MemberRev, Puts: []Put{
+		{Key: "members/" + v.cfg.Node, Value: Encode(d.member(s.reg.ID)), Lease: s.reg.Lease},
+		{Key: "configs/" + v.digest, Value: Encode(v.layout)},
+	}})
+}
+
+// member is this node's member record under a registration id.
+func (d *decision) member(id string) Member {
+	cfg := d.v.cfg
+	return Member{V: Format, Reg: id, Machine: cfg.Machine, Boot: cfg.Boot, Address: cfg.Address, Version: cfg.Version}
 }
 
 func (d *decision) check() {
@@ -71,7 +100,7 @@ func (d *decision) check() {
 	if s.reread {
 		d.do(Reread{})
 	}
-	if s.phase != registered || s.checkBusy || !v.etcd.synced {
+	if s.phase != registered || s.checkBusy || !v.etcd.synced || d.stuck() {
 		return
 	}
 	if d.urgent && !(s.good.have && d.now.Boot-s.good.t0 < raiseMargin) || d.at(s.checkAt) {
@@ -99,6 +128,8 @@ func (d *decision) cannot(vip string) string {
 	switch {
 	case !d.v.vipHere(vip):
 		return "it is not in this node's configuration"
+	case d.v.mine(d.v.etcd.claims[vip]) && !d.v.means(vip, d.v.etcd.claims[vip]):
+		return "its claim names other addresses than this node's configuration"
 	case l.place.Why != "":
 		return l.place.Why
 	case l.fails > 0 && !d.at(l.raiseAt):

@@ -94,9 +94,9 @@ func (d *dialogue) answer() {
 	for _, a := range acts {
 		switch a := a.(type) {
 		case Check:
-			d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: a.Since, Keys: a.Keys, Revision: d.rev, MemberRev: d.v.self.reg.MemberRev, Count: a.Keys})
+			d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: a.Since, Keys: a.Keys, Revision: d.rev, MemberRev: d.v.self.reg.MemberRev, Member: d.memberValue(), Count: a.Keys})
 		case Renew:
-			d.tell(Renewed{3 * time.Second})
+			d.tell(Renewed{d.v.self.reg.Lease, 3 * time.Second})
 		case WriteState:
 			d.tell(StateWritten{a.State})
 		case WriteLayout:
@@ -162,6 +162,9 @@ func (d *dialogue) want(text string) {
 	}
 }
 
+// memberValue is the node's member key as etcd has it.
+func (d *dialogue) memberValue() []byte { return Encode(Member{V: 1, Reg: d.v.self.reg.ID}) }
+
 // put makes an entry as etcd would have it after the next revision.
 func (d *dialogue) put(key string, record any, version int64) Entry {
 	d.rev++
@@ -207,7 +210,7 @@ func (d *dialogue) commit() {
 		if c, ok := a.(Commit); ok {
 			d.acts = append(d.acts[:i:i], d.acts[i+1:]...)
 			d.rev++
-			f := ClaimsCommitted{Writes: c.Writes, Revision: d.rev, Member: true}
+			f := ClaimsCommitted{MemberRev: d.v.self.reg.MemberRev, Writes: c.Writes, Revision: d.rev, Member: true}
 			for range c.Writes {
 				f.Results = append(f.Results, WriteResult{Won: true})
 			}
@@ -325,7 +328,7 @@ func TestOwnerIsNotJudgedFromAnOlderState(t *testing.T) { // S5
 func TestReStampsBeforeItShowsAgain(t *testing.T) { // S1
 	d := holding(t)
 	d.rev++
-	d.tell(RenewFailed{Gone: true}, BatchSeen{Revision: d.rev, Deleted: []Deleted{{"members/a", d.rev}, {"states/a", d.rev}}})
+	d.tell(RenewFailed{Lease: 77, Gone: true}, BatchSeen{Revision: d.rev, Deleted: []Deleted{{"members/a", d.rev}, {"states/a", d.rev}}})
 	d.wait(600*ms, false)
 	d.want("revoke\nregister a-2 ready")
 	d.rev++
@@ -417,7 +420,7 @@ func TestCheckThatMissesAClaimExtendsNothing(t *testing.T) { // S9
 	for _, a := range d.acts {
 		if c, ok := a.(Check); ok {
 			d.acts = nil
-			d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: c.Since, Keys: c.Keys, Revision: d.rev + 1, MemberRev: d.v.self.reg.MemberRev, Count: c.Keys - 1})
+			d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: c.Since, Keys: c.Keys, Revision: d.rev + 1, MemberRev: d.v.self.reg.MemberRev, Member: d.memberValue(), Count: c.Keys - 1})
 		}
 	}
 	if d.v.self.good.t0 != before {
@@ -468,7 +471,7 @@ func TestNewProcessGivesNothingAwayBeforeItHasLookedAtTheKernel(t *testing.T) {
 		{Key: "members/a", Value: Encode(Member{V: 1, Reg: "a-1"}), Create: 11, Mod: 11, Version: 1},
 		{Key: "claims/web", Value: Encode(claimOf("a", 11, 1)), Create: 12, Mod: 12, Version: 1},
 	}})
-	d.v.Apply(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: 20, Keys: 1, Revision: 20, MemberRev: 11, Count: 1}, d.now())
+	d.v.Apply(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: 20, Keys: 1, Revision: 20, MemberRev: 11, Member: Encode(Member{V: 1, Reg: "a-1"}), Count: 1}, d.now())
 	d.tell()
 	d.want("") // its interface is not known yet, but its address may well be up
 }
@@ -710,4 +713,40 @@ func TestRivalIsAnsweredAfterACheckOrNotAtAll(t *testing.T) {
 	if got := e.said(); got != "del web" {
 		t.Fatalf("without a check in 100 ms it wants %q", got)
 	}
+}
+
+func TestOwnKeysThatWereOverwrittenByHandAreWrittenAgain(t *testing.T) {
+	d := holding(t)
+	d.ms += 310
+	d.tell()
+	for _, a := range d.acts {
+		if c, ok := a.(Check); ok {
+			d.acts = nil
+			d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: c.Since, Keys: c.Keys, Revision: d.rev, MemberRev: d.v.self.reg.MemberRev, Member: []byte("x"), Count: c.Keys})
+			break
+		}
+	}
+	var mend Commit
+	for _, a := range d.acts {
+		if c, ok := a.(Commit); ok {
+			mend = c
+		}
+	}
+	if len(mend.Puts) != 2 || mend.Puts[0].Lease != 77 || mend.Puts[0].Key != "members/a" {
+		t.Fatalf("its member key was overwritten, and it wants %v", d.acts)
+	}
+	d.tell(ClaimsCommitted{MemberRev: d.v.self.reg.MemberRev, Revision: d.rev, Member: true})
+	d.acts = nil
+	d.tell(LayoutWritten{Err: fmt.Errorf("configs/x is taken")})
+	if got := d.said2(); !strings.Contains(got, "put configs/") {
+		t.Fatalf("its configuration was overwritten, and it wants %q", got)
+	}
+}
+
+// said2 is said without forgetting it.
+func (d *dialogue) said2() string {
+	acts := d.acts
+	text := d.said()
+	d.acts = acts
+	return text
 }

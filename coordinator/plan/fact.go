@@ -9,6 +9,8 @@ type (
 	// Remembered: this boot has run a daemon of this node before. Told once, before anything else.
 	Remembered struct {
 		Last      Registration // may still live in etcd; zero: none
+		Cluster   uint64       // of the etcd that it lived in; 0: unknown
+		Revision  int64        // the highest that was seen there
 		Known     []string     // ids of all registrations of this boot: claims stamped with them are this machine's own
 		Addresses []Address    // what may have been set
 	}
@@ -38,6 +40,7 @@ type (
 		Keys      int64 // how many claims the view had then that were not created after Since
 		Revision  int64
 		MemberRev int64   // create revision of this node's member key, 0: absent
+		Member    []byte  // and its value
 		Changed   []Entry // claims changed after Since
 		Count     int64   // how many claims there are
 	}
@@ -56,11 +59,15 @@ type (
 		Err   error
 	}
 	// Renewed: the lease lives. TTL as granted.
-	Renewed struct{ TTL time.Duration }
+	Renewed struct {
+		Lease int64
+		TTL   time.Duration
+	}
 	// RenewFailed: no answer; Gone: etcd says the lease is no more.
 	RenewFailed struct {
-		Gone bool
-		Err  error
+		Lease int64
+		Gone  bool
+		Err   error
 	}
 	// StateWritten: states/<node> holds State.
 	StateWritten struct{ State State }
@@ -71,10 +78,11 @@ type (
 
 	// ClaimsCommitted: etcd answered a transaction. Member: this node's registration stood; without it nothing was written.
 	ClaimsCommitted struct {
-		Writes   []ClaimWrite
-		Revision int64
-		Member   bool
-		Results  []WriteResult
+		MemberRev int64 // the registration that wrote
+		Writes    []ClaimWrite
+		Revision  int64
+		Member    bool
+		Results   []WriteResult
 	}
 	// ClaimsFailed: no answer, or an error. InDoubt: the writes may have been applied or may be later.
 	ClaimsFailed struct {

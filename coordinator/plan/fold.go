@@ -57,7 +57,14 @@ func (v *View) fold(changed []Entry, deleted []Deleted, now time.Duration) {
 	v.judge(now)
 }
 
-func (v *View) judge(now time.Duration) { v.evidence.judge(&v.etcd, v.vips, now) }
+func (v *View) judge(now time.Duration) {
+	v.evidence.judge(&v.etcd, v.vips, now)
+	for vip, c := range v.etcd.claims {
+		if v.mine(c) || v.own(c) {
+			v.of(vip) // one that is not configured any more has to be given back [A7]
+		}
+	}
+}
 
 // standing looks for this node's own member key in the view.
 func (v *View) standing(now time.Duration) {
@@ -115,12 +122,15 @@ func (v *View) own(c claim) bool {
 func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
 	v.etcd.highest = max(v.etcd.highest, f.Revision)
 	v.wrote(nil)
+	if len(f.Writes) == 0 {
+		v.self.mend, v.self.mending = false, false
+	}
 	if !f.Member {
 		for _, w := range f.Writes {
 			l := v.of(w.VIP)
 			l.write, l.giving, l.writeAt = false, false, now+writeRetry
 		}
-		if f.Revision > v.self.reg.MemberRev {
+		if f.MemberRev == v.self.reg.MemberRev {
 			v.lapse("the member key of this registration is gone", now)
 		}
 		return
@@ -132,8 +142,14 @@ func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
 		switch r := f.Results[i]; {
 		case r.Won:
 			l.doubt = false
+			if w.Kind == Offer {
+				l.offeredAt = now
+			}
 			v.won(w, before, f.Revision, now)
 		case r.Current != nil:
+			if r.Current.Mod <= before.mod {
+				l.writeAt = now + writeRetry // another condition failed, which the watch has yet to tell
+			}
 			v.fold([]Entry{*r.Current}, nil, now)
 		case before.mod < f.Revision:
 			v.etcd.claims[w.VIP] = claim{absent: true, mod: f.Revision}
@@ -167,6 +183,9 @@ func (v *View) won(w ClaimWrite, before claim, revision int64, now time.Duration
 
 func (v *View) foldClaimsFailed(f ClaimsFailed, now time.Duration) {
 	v.wrote(f.Err)
+	if len(f.Writes) == 0 {
+		v.self.mending = false
+	}
 	for _, w := range f.Writes {
 		l := v.of(w.VIP)
 		l.doubt = l.doubt || f.InDoubt && l.giving // [S2]

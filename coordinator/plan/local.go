@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,6 +20,7 @@ type local struct {
 	place Place
 
 	op   op
+	opAt time.Duration // since when
 	set  []Address     // what was last raised, or found; to be deleted even when the place has changed
 	some bool          // an address of it is in the kernel, or may be
 	up   bool          // all are
@@ -29,11 +31,13 @@ type local struct {
 	rival          rival
 
 	raiseAt time.Duration // back-off after a failed raise
+	delAt   time.Duration // and after a failed removal
 	fails   int
 	why     string // of the last failure
 
 	announce, kept bool            // an announcement is due; kept: it was up all along
 	stray          bool            // what is up was set by somebody else
+	strays         int             // how often in a row that was so
 	vanished       bool            // something else removed an address
 	fights         []time.Duration // when that happened in the last minute
 
@@ -109,6 +113,9 @@ func (v *View) foldRaised(f AddressesRaised, now time.Duration) {
 		l.some, v.readAt = true, now // one of the two; the kernel tells
 	case f.Foreign:
 		l.some, l.up, l.stray = true, false, true
+		if l.strays++; l.strays > 1 { // it was deleted, the kernel said, and is there again
+			l.delAt = now + min(raiseBackoff<<min(l.strays-2, 10), backoffMost)
+		}
 		v.note(f.VIP, "address replaced", "somebody else had set it on this node, without an end")
 	case f.Err != nil:
 		l.some, l.up = f.Left, false
@@ -119,7 +126,7 @@ func (v *View) foldRaised(f AddressesRaised, now time.Duration) {
 		v.note(f.VIP, "fault", l.why)
 	default:
 		l.some, l.up, l.t0 = true, true, f.T0
-		l.fails, l.why, l.contested = 0, "", false
+		l.fails, l.why, l.contested, l.strays = 0, "", false, 0
 		switch {
 		case fresh && l.vanished:
 			l.announce, l.kept = true, false
@@ -137,7 +144,7 @@ func (v *View) foldDeleted(f AddressesDeleted, now time.Duration) {
 	l.op = idle
 	if f.Err != nil {
 		l.some, l.up = true, false // until the kernel says otherwise
-		l.raiseAt = now + writeRetry
+		l.delAt = now + writeRetry
 		v.note(f.VIP, "fault", f.Err.Error())
 		return
 	}
@@ -182,6 +189,7 @@ func (v *View) foldAddresses(f AddressesObserved, now time.Duration) {
 		if l.op != idle {
 			continue
 		}
+		elsewhere := v.elsewhere(vip, f.Present)
 		n := 0
 		for _, a := range l.place.Addresses {
 			if f.Present[a] {
@@ -191,7 +199,7 @@ func (v *View) foldAddresses(f AddressesObserved, now time.Duration) {
 		all := n > 0 && n == len(l.place.Addresses)
 		switch {
 		case all && !l.up:
-			l.some, l.up, l.set, l.t0 = true, true, l.place.Addresses, 0
+			l.some, l.up, l.set, l.t0 = true, true, slices.Clone(l.place.Addresses), 0
 			l.announce, l.kept = true, true
 		case !all && l.up:
 			if l.place.Why != "" {
@@ -205,7 +213,25 @@ func (v *View) foldAddresses(f AddressesObserved, now time.Duration) {
 			l.some = n > 0 || l.some && present(f.Present, l.set)
 			l.up = all
 		}
+		for _, a := range elsewhere {
+			if l.some = true; !slices.Contains(l.set, a) {
+				l.set = append(slices.Clone(l.set), a)
+			}
+		}
 	}
+}
+
+// elsewhere are addresses of the VIP that are up, but not where it goes now: its file, or the name of an interface, has changed.
+func (v *View) elsewhere(vip string, have map[Address]bool) (out []Address) {
+	for _, p := range v.vips[vip].Prefixes {
+		for a := range have {
+			if a.Prefix == p && !slices.Contains(v.local[vip].place.Addresses, a) {
+				out = append(out, a)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Address) int { return strings.Compare(a.Link, b.Link) })
+	return out
 }
 
 // fought notes that something else removed an address. After a few times in a minute this node gives the VIP up: another may have more luck.

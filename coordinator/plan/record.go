@@ -192,8 +192,13 @@ func layout(cfg Config) (Layout, string) {
 		l.VIPs = append(l.VIPs, LayoutVIP{Name: vip.Name, Addresses: texts(vip.Prefixes), Prefer: vip.Prefer, Spread: vip.Spread})
 	}
 	slices.SortFunc(l.VIPs, func(a, b LayoutVIP) int { return strings.Compare(a.Name, b.Name) })
+	return l, digestOf(l)
+}
+
+// digestOf names a layout by what it says.
+func digestOf(l Layout) string {
 	sum := sha256.Sum256(Encode(l))
-	return l, hex.EncodeToString(sum[:8])
+	return hex.EncodeToString(sum[:8])
 }
 
 func texts(prefixes []netip.Prefix) []string {

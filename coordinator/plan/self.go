@@ -21,18 +21,20 @@ const knownMost = 64
 
 // self is this node's own standing: registration, lease, authority, readiness.
 type self struct {
-	phase   phase
-	reg     Registration
-	pending string   // id of the registration under way; kept while in doubt, so that a late success is adopted [A5]
-	known   []string // ids of this boot's registrations: claims stamped with them are this machine's own
-	count   int      // registrations begun
-	at      time.Duration
-	adopted bool // the registration was found in the state file and waits for its first check
-	trouble string
-	name    string // why the node's name cannot be had; "" when it can
-	reading string // why etcd could not be read; "" when it could
-	writing string // why the last write of any kind failed; "" when it did not
-	revoke  int64  // lease of a registration that was forgotten
+	phase         phase
+	reg           Registration
+	pending       string   // id of the registration under way; kept while in doubt, so that a late success is adopted [A5]
+	known         []string // ids of this boot's registrations: claims stamped with them are this machine's own
+	count         int      // registrations begun
+	registers     bool     // a registration is being made, whatever has become of it meanwhile: one at a time
+	at            time.Duration
+	adopted       bool // the registration was found in the state file and waits for its first check
+	trouble       string
+	name          string // why the node's name cannot be had; "" when it can
+	reading       string // why etcd could not be read; "" when it could
+	writing       string // why the last write of any kind failed; "" when it did not
+	mend, mending bool   // the member key, or this configuration's, does not hold what was written; it is being put right
+	revoke        int64  // lease of a registration that was forgotten
 
 	good   good          // the last good check
 	verify time.Duration // a check sent before this counts for nothing that is set: the process was paused
@@ -77,7 +79,7 @@ func (s *self) freshCheck() bool {
 }
 
 func (s *self) registering(a Register) {
-	s.phase = registering
+	s.phase, s.registers = registering, true
 	if s.pending != a.Member.Reg {
 		s.pending = a.Member.Reg
 		s.count++
@@ -91,7 +93,7 @@ func (s *self) registering(a Register) {
 // lapse: the registration is no more. Addresses stay for the rest of their lifetime; a new registration follows at once, jittered.
 func (v *View) lapse(why string, now time.Duration) {
 	s := &v.self
-	if s.phase != registered {
+	if s.phase != registered || s.deregistering {
 		return
 	}
 	s.phase, s.pending, s.adopted = unregistered, "", false
@@ -110,6 +112,7 @@ func jitter(node string, n int) time.Duration {
 
 func (v *View) foldRegistered(f Registered, now Now) {
 	s := &v.self
+	s.registers = false
 	if f.Registration.ID != s.pending {
 		return // of a registration that was given up
 	}
@@ -132,6 +135,7 @@ func (v *View) foldRegistered(f Registered, now Now) {
 
 func (v *View) foldRegisterFailed(f RegisterFailed, now time.Duration) {
 	s := &v.self
+	s.registers = false
 	if s.phase != registering {
 		return
 	}
@@ -173,12 +177,18 @@ func (v *View) refused() {
 }
 
 func (s *self) renewed(f Renewed, now time.Duration) {
+	if f.Lease != s.reg.Lease {
+		return
+	}
 	s.renewBusy = false
 	s.reg.TTL = f.TTL
 	s.renewAt = now + f.TTL/3
 }
 
 func (v *View) foldRenewFailed(f RenewFailed, now time.Duration) {
+	if f.Lease != v.self.reg.Lease {
+		return // of an earlier registration
+	}
 	v.self.renewBusy = false
 	v.self.renewAt = now + writeRetry
 	if f.Gone {
@@ -210,6 +220,9 @@ func (v *View) foldCheck(f CheckAnswered, now time.Duration) {
 	case f.MemberRev != s.reg.MemberRev:
 		v.lapse("the member key of this registration is gone", now)
 		return
+	}
+	if m, err := decodeMember(f.Member); err != nil || m.Reg != s.reg.ID {
+		s.mend = true // overwritten by hand, and off its lease
 	}
 	created := int64(0)
 	for _, e := range f.Changed {

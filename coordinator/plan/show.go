@@ -14,6 +14,8 @@ func (v *View) mayShow(vip string, now time.Duration) (until time.Duration, ok b
 		return 0, false
 	case !v.self.freshCheck(): // and a check confirmed that it stands
 		return 0, false
+	case !v.means(vip, c): // the claim is about these addresses
+		return 0, false
 	case l.doubt || l.giving: // rule 4 [S2, S3]
 		return 0, false
 	case c.born() && !l.up: // rule 5
@@ -70,7 +72,7 @@ func (d *decision) addresses() {
 		}
 		switch {
 		case l.some && d.mustDelete(vip):
-			if d.at(l.raiseAt) || l.fails == 0 {
+			if d.at(l.delAt) {
 				del = append(del, Item{VIP: vip, Addresses: l.both()})
 			}
 		case d.wants(vip):

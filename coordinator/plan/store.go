@@ -69,7 +69,7 @@ func (s *store) widest() time.Duration {
 		w = max(w, waitOf(st.WaitMS))
 	}
 	for _, c := range s.claims {
-		if c.valid() {
+		if c.valid() && c.Node != "" {
 			w = max(w, c.wait())
 		}
 	}
@@ -117,8 +117,10 @@ func (s *store) put(e Entry) (matters bool) {
 	case "claims":
 		return s.putClaim(key, e)
 	case "configs":
-		if l, err := decodeLayout(e.Value); err == nil {
+		if l, err := decodeLayout(e.Value); err == nil && digestOf(l) == key {
 			s.layouts[key] = l
+		} else {
+			delete(s.layouts, key) // overwritten by hand; who runs it writes it again
 		}
 	case "drains":
 		s.drains[key] = intent(e.Value)
@@ -195,7 +197,7 @@ func (s *store) loseState(node string) {
 // replace folds a snapshot. It returns false, and folds nothing, when the snapshot cannot be a later state of the store that was known: then the store
 // went back. Claims that were written after the snapshot was taken stay.
 func (s *store) replace(f SnapshotRead) bool {
-	if s.synced && (f.Cluster != s.cluster || f.Revision < s.rev) {
+	if s.cluster != 0 && (f.Cluster != s.cluster || f.Revision < s.rev) {
 		return false
 	}
 	fresh := newStore()

@@ -76,6 +76,7 @@ func (v *View) Apply(f Fact, now Now) {
 	switch f := f.(type) {
 	case Remembered:
 		v.self.remember(f, now.Boot)
+		v.etcd.cluster, v.etcd.rev = f.Cluster, f.Revision // a first snapshot from before that is of a store that went back
 	case PlacesObserved:
 		v.foldPlaces(f)
 	case SnapshotRead:
@@ -112,6 +113,7 @@ func (v *View) Apply(f Fact, now Now) {
 		v.self.stateBusy, v.self.stateAt = false, now.Boot+writeRetry
 	case LayoutWritten:
 		v.layoutBusy = false
+		v.self.mend = v.self.mend || f.Err != nil // it may hold something else
 		v.wrote(f.Err)
 		if f.Err == nil {
 			v.etcd.layouts[v.digest] = v.layout
@@ -141,7 +143,7 @@ func (v *View) Apply(f Fact, now Now) {
 		v.self.leaving, v.self.deadline = true, f.Deadline
 		v.placed = nil
 	case Deregistered:
-		v.self.done = true
+		v.self.done, v.self.phase = true, unregistered
 	default:
 		panic(fmt.Sprintf("plan: unknown fact %T", f))
 	}
@@ -164,6 +166,7 @@ func (v *View) Dispatched(actions []Action, now Now) {
 		case Check:
 			v.self.checkBusy, v.self.checkAt = true, now.Boot+v.cfg.CheckInterval
 		case Commit:
+			v.self.mending = v.self.mending || len(a.Puts) > 0
 			for _, w := range a.Writes {
 				v.of(w.VIP).writing(w, now.Boot)
 			}
@@ -171,11 +174,12 @@ func (v *View) Dispatched(actions []Action, now Now) {
 		case RaiseAddresses:
 			for _, it := range a.Items {
 				l := v.of(it.VIP)
-				l.op, l.set = raising, it.Addresses
+				l.op, l.opAt, l.set = raising, now.Boot, it.Addresses
 			}
 		case DelAddresses:
 			for _, it := range a.Items {
-				v.of(it.VIP).op = deleting
+				l := v.of(it.VIP)
+				l.op, l.opAt = deleting, now.Boot
 			}
 		case ReadAddresses:
 			v.reading = true
@@ -236,7 +240,7 @@ func (v *View) RememberVersion() int { return v.remember }
 
 // Remember is what the next process of this boot must know.
 func (v *View) Remember() Remembered {
-	var r Remembered
+	r := Remembered{Cluster: v.etcd.cluster, Revision: v.etcd.rev}
 	r.Known = slices.Clone(v.self.known)
 	if v.self.phase == registered {
 		r.Last = v.self.reg
