@@ -154,7 +154,7 @@ func explain(path string, err error) error {
 	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("%s may not be executed: permission denied", path)
 	case errors.Is(err, unix.ENOEXEC):
-		return fmt.Errorf("%s is neither a program nor a script that begins with #!", path)
+		return fmt.Errorf("%s is neither a program nor a script with #! at its beginning", path)
 	}
 	return fmt.Errorf("start: %w", err)
 }

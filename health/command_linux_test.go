@@ -72,7 +72,7 @@ func TestCommandEnds(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := sh(tt.script)
-			err, _ := within(t, 10*time.Second, p)
+			_, err := within(t, 10*time.Second, p)
 			wants(t, err, tt.why)
 			wants(t, p.close(), "")
 		})
@@ -88,7 +88,7 @@ func TestCommandInherits(t *testing.T) {
 	}
 	defer file.Close()
 	p := sh(`env | grep -Ev '^(PATH|LC_ALL|PWD|SHLVL|_|OLDPWD)=' && exit 1; readlink /proc/$$/fd/$1 && exit 2; exit 0`, strconv.Itoa(int(file.Fd())))
-	err, _ = within(t, 10*time.Second, p)
+	_, err = within(t, 10*time.Second, p)
 	wants(t, err, "")
 }
 
@@ -110,10 +110,10 @@ func TestCommandDoesNotStart(t *testing.T) {
 		{plain, plain + " may not be executed: permission denied"},
 		{dir, dir + " may not be executed: permission denied"},
 		{lost, lost + " cannot start: the interpreter in its first line does not exist"},
-		{text, text + " is neither a program nor a script that begins with #!"},
+		{text, text + " is neither a program nor a script with #! at its beginning"},
 		{"/bin/\x00sh", "start: fork/exec /bin/\x00sh: invalid argument"},
 	} {
-		err, _ := within(t, 10*time.Second, newCommandProbe([]string{tt.path}))
+		_, err := within(t, 10*time.Second, newCommandProbe([]string{tt.path}))
 		wants(t, err, tt.why)
 	}
 }
@@ -133,13 +133,17 @@ func TestCommandHangs(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "pids")
 			p := sh(tt.script, file)
-			err, took := within(t, 300*time.Millisecond, p)
+			files := len(openFiles(t))
+			took, err := within(t, 300*time.Millisecond, p)
 			wants(t, err, "not done within 300ms: waiting")
 			if took > 3*time.Second {
 				t.Errorf("took %s", took)
 			}
 			for _, pid := range pidsIn(t, file, tt.pids) {
 				ended(t, pid)
+			}
+			if now := openFiles(t); len(now) > files {
+				t.Errorf("%d open files before, now %v", files, now)
 			}
 			wants(t, p.close(), "")
 		})
@@ -156,7 +160,7 @@ func TestCommandForks(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "pids")
-			err, took := within(t, 10*time.Second, sh(tt.script, file))
+			took, err := within(t, 10*time.Second, sh(tt.script, file))
 			wants(t, err, "")
 			if took > 5*time.Second {
 				t.Errorf("took %s", took)
@@ -169,7 +173,7 @@ func TestCommandForks(t *testing.T) {
 // TestCommandEscapes: a process in a session of its own stays, as documented, and delays nothing, though it holds the output.
 func TestCommandEscapes(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pids")
-	err, took := within(t, 10*time.Second, sh(`setsid sh -c 'echo $$ >$1; exec sleep 300' sh $1 & until test -s $1; do sleep 0.01; done; exit 4`, file))
+	took, err := within(t, 10*time.Second, sh(`setsid sh -c 'echo $$ >$1; exec sleep 300' sh $1 & until test -s $1; do sleep 0.01; done; exit 4`, file))
 	wants(t, err, "exit status 4")
 	if took > 5*time.Second {
 		t.Errorf("took %s", took)
@@ -187,12 +191,12 @@ func TestCommandEscapes(t *testing.T) {
 // TestCommandFloods: 100 MB are read, so that the check can end, and 4 KiB of them kept.
 func TestCommandFloods(t *testing.T) {
 	const flood = `echo first; head -c 100000000 /dev/zero; `
-	err, _ := within(t, 60*time.Second, sh(flood+"exit 0"))
+	_, err := within(t, 60*time.Second, sh(flood+"exit 0"))
 	wants(t, err, "")
-	err, _ = within(t, 60*time.Second, sh(flood+"exit 5"))
+	_, err = within(t, 60*time.Second, sh(flood+"exit 5"))
 	wants(t, err, "exit status 5: first")
 
-	err, took := within(t, 300*time.Millisecond, newCommandProbe([]string{"/bin/sh", "-c", "echo first; exec cat /dev/zero"}))
+	took, err := within(t, 300*time.Millisecond, newCommandProbe([]string{"/bin/sh", "-c", "echo first; exec cat /dev/zero"}))
 	wants(t, err, "not done within 300ms: first")
 	if took > 3*time.Second {
 		t.Errorf("took %s", took)
@@ -235,8 +239,19 @@ func TestCommandUnkillable(t *testing.T) {
 	<-left.over
 	ended(t, pid)
 	p.argv = []string{"/bin/true"}
-	err, _ = within(t, 10*time.Second, p)
+	_, err = within(t, 10*time.Second, p)
 	wants(t, err, "") // and goes on when it is gone
+}
+
+// TestCommandThatHangsInStart: execve(2) of a file on a server that is gone does not return, and there is no process to name.
+func TestCommandThatHangsInStart(t *testing.T) {
+	p := newCommandProbe([]string{"/mnt/check"})
+	p.left = &process{over: make(chan struct{})}
+	_, err := within(t, 10*time.Second, p)
+	wants(t, err, "/mnt/check can be neither started nor stopped")
+	close(p.left.over)
+	_, err = within(t, 10*time.Second, p)
+	wants(t, err, "/mnt/check does not exist")
 }
 
 // TestRunKillsOnCancel: Run comes back soon, and nothing of the check is left.

@@ -84,22 +84,19 @@ func (r *Runner) Run(ctx context.Context, deliver func(Verdict)) error {
 	}
 	var errs []error
 	for range r.checks {
-		errs = append(errs, r.deliverUntil(ctx, ends, verdicts, deliver))
+		errs = append(errs, r.deliverUntil(ends, verdicts, deliver))
 	}
 	<-ctx.Done() // without checks there is nothing else to wait for
 	return errors.Join(errs...)
 }
 
 // deliverUntil delivers until the next check ends, and returns with what.
-func (r *Runner) deliverUntil(ctx context.Context, ends <-chan error, verdicts <-chan Verdict, deliver func(Verdict)) error {
+func (r *Runner) deliverUntil(ends <-chan error, verdicts <-chan Verdict, deliver func(Verdict)) error {
 	for {
 		select {
 		case err := <-ends:
 			return err
 		case v := <-verdicts:
-			if ctx.Err() != nil {
-				continue
-			}
 			if v.Healthy {
 				r.log.Info("check passes", "check", v.Name)
 			} else {
@@ -117,7 +114,7 @@ func (c *check) run(ctx context.Context, verdicts chan<- Verdict) error {
 		began := time.Now()
 		err := c.try(ctx)
 		if ctx.Err() != nil {
-			break
+			break // it was cut short, which says nothing about the service
 		}
 		if c.tally.add(err == nil) {
 			v := Verdict{Name: c.Name, Healthy: err == nil, Since: time.Now()}

@@ -34,7 +34,7 @@ func script(row string) func(context.Context, int) error {
 		if n = min(n, len(row)-1); row[n] == '.' {
 			return nil
 		}
-		return fmt.Errorf("failure %d", n)
+		return fmt.Errorf("failure\n%d", n)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestVerdicts(t *testing.T) {
 	b := runFor(t, Check{Name: "web", Interval: time.Second, Rise: 2, Fall: 3}, 20500*time.Millisecond, script("x...xx.xxxxx.x......."))
 	want := []Verdict{
 		{Name: "web", Healthy: true, Since: at(2 * time.Second)},
-		{Name: "web", Healthy: false, Since: at(9 * time.Second), Why: "failure 9"},
+		{Name: "web", Healthy: false, Since: at(9 * time.Second), Why: "failure?9"},
 		{Name: "web", Healthy: true, Since: at(15 * time.Second)},
 	}
 	for i := range b.verdicts {
@@ -83,7 +83,7 @@ func TestVerdicts(t *testing.T) {
 	if n := strings.Count(b.log.String(), "\n"); n != len(want) {
 		t.Errorf("%d log records for %d verdicts:\n%s", n, len(want), b.log.String())
 	}
-	if !strings.Contains(b.log.String(), `level=WARN msg="check fails" check=web why="failure 9"`) {
+	if !strings.Contains(b.log.String(), `level=WARN msg="check fails" check=web why=failure?9`) {
 		t.Errorf("no record of the failure:\n%s", b.log.String())
 	}
 }
@@ -132,12 +132,22 @@ func TestTimeoutIsAFailure(t *testing.T) {
 		return context.Cause(ctx)
 	})
 	if len(b.verdicts) != 1 || b.verdicts[0].Healthy || b.verdicts[0].Why != "not done within 300ms" {
-		t.Errorf("got %v", b.verdicts)
+		t.Fatalf("got %v", b.verdicts)
+	}
+	if since := b.verdicts[0].Since.Sub(b.probe.began); since != 1300*time.Millisecond {
+		t.Errorf("since %s, want the end of the second try at 1.3s", since)
 	}
 }
 
-// TestCancelIsNoFailure: the try that is under way when Run is cancelled says nothing about the service.
+// TestCancelIsNoFailure: the try that is under way when Run is cancelled says nothing about the service. The scheduler has a say, hence many times.
 func TestCancelIsNoFailure(t *testing.T) {
+	for range 20 {
+		cancelIsNoFailure(t)
+	}
+}
+
+func cancelIsNoFailure(t *testing.T) {
+	t.Helper()
 	b := runFor(t, Check{Timeout: time.Hour, Fall: 1}, time.Second, func(ctx context.Context, _ int) error {
 		<-ctx.Done()
 		return context.Cause(ctx)
@@ -231,7 +241,7 @@ func TestDeliverIsNeverConcurrent(t *testing.T) {
 	})
 }
 
-// TestCancelWhileDelivering: a check that waits to deliver ends too, and nothing is delivered after the cancel.
+// TestCancelWhileDelivering: checks that wait to deliver end too, and do not deliver any more.
 func TestCancelWhileDelivering(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := New(make([]Check, 5), slog.New(slog.DiscardHandler))

@@ -21,12 +21,12 @@ import (
 )
 
 // within tries once with a timeout, as a Runner does, and tells how long it took.
-func within(t *testing.T, timeout time.Duration, p probe) (error, time.Duration) {
+func within(t *testing.T, timeout time.Duration, p probe) (took time.Duration, err error) {
 	t.Helper()
 	c := check{Check: Check{Timeout: timeout}, probe: p}
 	began := time.Now()
-	err := c.try(t.Context())
-	return err, time.Since(began)
+	err = c.try(t.Context())
+	return time.Since(began), err
 }
 
 // wants compares what a try came to; "" is healthy.
@@ -74,7 +74,7 @@ func TestHTTPAnswers(t *testing.T) {
 	} {
 		t.Run(path[1:], func(t *testing.T) {
 			p := httpProbe{server.URL + path}
-			err, _ := within(t, 10*time.Second, p)
+			_, err := within(t, 10*time.Second, p)
 			wants(t, err, why)
 			wants(t, p.close(), "")
 		})
@@ -102,7 +102,7 @@ func TestHTTPRequest(t *testing.T) {
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
 	p := httpProbe{"http://me:secret@localhost:" + port + "/a?b=c"}
 	for range 3 {
-		err, _ := within(t, 10*time.Second, p)
+		_, err := within(t, 10*time.Second, p)
 		wants(t, err, "")
 	}
 	if connections.Load() != 3 || requests.Load() != 3 {
@@ -125,7 +125,7 @@ func TestHTTPBodyIsBounded(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	err, _ := within(t, 10*time.Second, httpProbe{server.URL})
+	_, err := within(t, 10*time.Second, httpProbe{server.URL})
 	wants(t, err, "")
 	<-done // the connection was closed under it
 	if n := sent.Load(); n > 32<<20 {
@@ -138,7 +138,7 @@ func TestHTTPUntrustedCertificate(t *testing.T) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()
-	err, _ := within(t, 10*time.Second, httpProbe{server.URL})
+	_, err := within(t, 10*time.Second, httpProbe{server.URL})
 	if err == nil || !strings.Contains(err.Error(), "failed to verify certificate") {
 		t.Errorf("got %v", err)
 	}
@@ -181,7 +181,7 @@ func TestHangs(t *testing.T) {
 				}
 				tt.serve(ctx, conn)
 			})
-			err, took := within(t, 150*time.Millisecond, httpProbe{"http://" + address})
+			took, err := within(t, 150*time.Millisecond, httpProbe{"http://" + address})
 			if err == nil || !strings.HasSuffix(err.Error(), tt.why) {
 				t.Errorf("got %v\nwant %s", err, tt.why)
 			}
@@ -196,7 +196,7 @@ func TestHangs(t *testing.T) {
 func TestHTTPSHangs(t *testing.T) {
 	address := listen(t, func(ctx context.Context, _ net.Conn) { <-ctx.Done() })
 	before := goleak.IgnoreCurrent()
-	err, took := within(t, 150*time.Millisecond, httpProbe{"https://" + address})
+	took, err := within(t, 150*time.Millisecond, httpProbe{"https://" + address})
 	wants(t, err, "not done within 150ms")
 	if took > 2*time.Second {
 		t.Errorf("took %s", took)
@@ -211,7 +211,7 @@ func TestTCP(t *testing.T) {
 			_, err := conn.Read(make([]byte, 1))
 			got <- err
 		})
-		err, _ := within(t, 10*time.Second, tcpProbe{address})
+		_, err := within(t, 10*time.Second, tcpProbe{address})
 		wants(t, err, "")
 		if err := <-got; err != io.EOF {
 			t.Errorf("the server read %v, want EOF", err)
@@ -219,16 +219,16 @@ func TestTCP(t *testing.T) {
 	})
 	t.Run("closed port", func(t *testing.T) {
 		address := closedPort(t)
-		err, _ := within(t, 10*time.Second, tcpProbe{address})
+		_, err := within(t, 10*time.Second, tcpProbe{address})
 		wants(t, err, "dial tcp "+address+": connect: connection refused")
-		err, _ = within(t, 10*time.Second, httpProbe{"http://" + address})
+		_, err = within(t, 10*time.Second, httpProbe{"http://" + address})
 		wants(t, err, "dial tcp "+address+": connect: connection refused")
 	})
 	t.Run("accept queue full", func(t *testing.T) {
 		address := fullQueue(t)
 		for _, p := range []probe{tcpProbe{address}, httpProbe{"http://" + address}} {
 			before := goleak.IgnoreCurrent()
-			err, took := within(t, 150*time.Millisecond, p)
+			took, err := within(t, 150*time.Millisecond, p)
 			wants(t, err, "not done within 150ms")
 			goleak.VerifyNone(t, before)
 			if took > 2*time.Second {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -27,7 +28,7 @@ func newProbe(c Check) probe {
 		if !filepath.IsAbs(c.Command[0]) {
 			return brokenProbe{errors.New("the command must be an absolute path, not " + c.Command[0])}
 		}
-		return newCommandProbe(c.Command)
+		return newCommandProbe(slices.Clone(c.Command))
 	}
 	return brokenProbe{errors.New("the check must have exactly one of http, tcp and command")}
 }
