@@ -17,6 +17,7 @@ var allowed = map[string][]string{
 	"coordinator/sim":       {"coordinator/placement", "coordinator/plan"},
 	"coordinator":           {"coordinator/placement", "coordinator/plan"},
 	"control":               {"coordinator"},
+	"health":                {}, "hooks": {}, "sockets": {}, "importer": {},
 }
 
 // pure packages do no I/O, ask no clock and start nothing.

@@ -32,11 +32,14 @@ func reloads(ctx context.Context, hup <-chan os.Signal, running config.Config, h
 			return
 		case <-hup:
 		}
-		if err := reloadable(ctx, running); err != nil {
+		switch err := reloadable(ctx, running); {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
 			log.Error("reload refused; carrying on with the old configuration", "err", err)
-			continue
+		default:
+			handoff()
 		}
-		handoff()
 	}
 }
 
