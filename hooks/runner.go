@@ -192,6 +192,7 @@ func (r *Runner) Wait(ctx context.Context) error {
 func (r *Runner) Run(ctx context.Context) error {
 	var (
 		running     int
+		draining    bool
 		ended       = make(chan *lane)
 		stop        = ctx.Done()
 		limit       <-chan time.Time
@@ -210,7 +211,7 @@ func (r *Runner) Run(ctx context.Context) error {
 				ended <- l
 			}()
 		}
-		if stop == nil && running == 0 && r.finish() {
+		if draining && running == 0 && r.finish() {
 			return nil
 		}
 		select {
@@ -219,7 +220,7 @@ func (r *Runner) Run(ctx context.Context) error {
 			r.yield(l)
 		case <-r.wake:
 		case <-stop:
-			stop = nil
+			stop, draining = nil, true
 			timer := time.NewTimer(r.config.Drain)
 			defer timer.Stop()
 			limit = timer.C

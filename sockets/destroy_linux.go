@@ -25,9 +25,9 @@ type LateError struct {
 
 func (e *LateError) Error() string {
 	if e.More {
-		return fmt.Sprintf("too late: at least %d connections are left", e.Left)
+		return fmt.Sprintf("too late, connections left: %d that were found, and perhaps more", e.Left)
 	}
-	return fmt.Sprintf("too late: %d connections are left", e.Left)
+	return fmt.Sprintf("too late, connections left: %d", e.Left)
 }
 
 // Destroy resets the TCP connections whose local address is one of addrs, in the network namespace of the calling thread, and
@@ -84,31 +84,33 @@ func (d *diag) reset(wanted []target, inTime func() bool) (killed int, err error
 // apart, and for the answers to fit in the receive buffer.
 const batch = 64
 
-// destroy resets connections. left says how many the gate kept from being tried. An error other than that one of them is gone
-// ends it.
+// destroy resets connections. left says how many the gate kept from being tried. That one has ended by itself is no error, and what
+// the kernel refuses for one does not keep the others from being tried.
 func (d *diag) destroy(found []connection, inTime func() bool) (killed, left int, err error) {
+	refused, why := 0, unix.Errno(0)
 	for at := 0; at < len(found); at += batch {
 		if !inTime() {
-			return killed, len(found) - at, nil
+			left = len(found) - at
+			break
 		}
 		answers, err := d.exchange(found[at:min(at+batch, len(found))])
 		if err != nil {
-			return killed, 0, err
+			return killed, left, err
 		}
 		for _, errno := range answers {
 			switch errno {
 			case 0:
 				killed++
-			case unix.ENOENT, unix.ESTALE: // it has ended, or its addresses and ports are another's by now
+			case unix.ENOENT:
 			default:
-				err = errno
+				refused, why = refused+1, errno
 			}
 		}
-		if err != nil {
-			return killed, 0, err
-		}
 	}
-	return killed, 0, nil
+	if refused > 0 {
+		err = fmt.Errorf("%d were refused: %w", refused, why)
+	}
+	return killed, left, err
 }
 
 // Supported says whether the kernel can reset connections; if not, the error matches [ErrUnsupported]. It resets none, and does

@@ -147,22 +147,42 @@ func TestLinkLocalOfAnotherLink(t *testing.T) {
 	destroy(t, 1, local6+"%lo", local6+"%near", vip6)
 }
 
+// state is the state of a connection, a number of include/net/tcp_states.h.
+func state(t *testing.T, c *net.TCPConn) (state uint8) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	must(t, err)
+	must(t, raw.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		state = info.State
+	}))
+	return state
+}
+
 func TestStates(t *testing.T) {
 	l := newLAN(t)
-	t.Run("half-closed by the client", func(t *testing.T) { // CLOSE_WAIT
+	t.Run("half-closed by the client", func(t *testing.T) {
 		p := l.connect(t, listen(t, "tcp", ""), vip4)
 		must(t, p.client.CloseWrite())
 		_, err := p.server.Read(make([]byte, 1))
 		if err == nil {
 			t.Fatal("the server has not seen it")
 		}
+		if got := state(t, p.server); got != unix.BPF_TCP_CLOSE_WAIT {
+			t.Errorf("its state is %d", got)
+		}
 		b, began := block(p.client), time.Now()
 		destroy(t, 1, vip4)
 		b.reset(t, began)
 	})
-	t.Run("half-closed by the server", func(t *testing.T) { // FIN_WAIT2
+	t.Run("half-closed by the server", func(t *testing.T) {
 		p := l.connect(t, listen(t, "tcp", ""), vip4)
 		must(t, p.server.CloseWrite())
+		eventually(t, "FIN_WAIT2", func() bool { return state(t, p.server) == unix.BPF_TCP_FIN_WAIT2 })
 		if _, err := p.client.Read(make([]byte, 1)); err == nil {
 			t.Fatal("the client has not seen it")
 		}
@@ -212,6 +232,25 @@ func TestStates(t *testing.T) {
 	})
 }
 
+// Go's servers listen for Multipath TCP. It makes no difference to a client of either kind.
+func TestMultipath(t *testing.T) {
+	l := newLAN(t)
+	s := listenBy(t, true, "tcp", "")
+	for _, multipath := range []bool{false, true} {
+		var d net.Dialer
+		d.SetMultipathTCP(multipath)
+		client := l.dialBy(t, &d, at(vip4, s))
+		server, err := s.AcceptTCP()
+		must(t, err)
+		defer server.Close()
+		b, began := block(client), time.Now()
+		destroy(t, 1, vip4)
+		b.reset(t, began)
+		destroy(t, 0, vip4)
+	}
+	l.connect(t, s, vip4).works(t)
+}
+
 // A connection that ends between the look and the reset must not cost the listening socket: by addresses and ports alone the
 // kernel would take that one for it.
 func TestGoneConnectionDoesNotCostTheListener(t *testing.T) {
@@ -239,63 +278,6 @@ func TestGoneConnectionDoesNotCostTheListener(t *testing.T) {
 		t.Errorf("destroy = %d, %d, %v, want nothing", killed, left, err)
 	}
 	l.connect(t, s, vip4).works(t)
-}
-
-// gate is open for so many questions.
-func gate(times int) func() bool {
-	return func() bool { times--; return times >= 0 }
-}
-
-// When the gate closes, nothing more is reset, the error says how much is left, and the next call resets it.
-func TestGate(t *testing.T) {
-	l := newLAN(t)
-	const connections = 2*batch + 10
-	s := listen(t, "tcp4", "")
-	seen := map[int]bool{} // how many were reset before it closed
-	for questions := 0; ; questions++ {
-		for range connections {
-			l.connect(t, s, vip4)
-		}
-		killed, err := Destroy(addresses(vip4), gate(questions))
-		destroy(t, connections-killed, vip4)
-		if err == nil {
-			break
-		}
-		seen[killed] = true
-		var late *LateError
-		if !errors.As(err, &late) {
-			t.Fatal(err)
-		}
-		if killed > 0 && late.Left != connections-killed || late.Left > connections || !late.More && late.Left == 0 {
-			t.Errorf("after %d questions %d are killed and the error is %v", questions, killed, err)
-		}
-	}
-	for _, killed := range []int{0, batch, 2 * batch, connections} {
-		if !seen[killed] {
-			t.Errorf("the gate never closed after %d; it did after %v", killed, seen)
-		}
-	}
-}
-
-// The last look has no successor, so all that is left is known.
-func TestGateAtTheEnd(t *testing.T) {
-	l := newLAN(t)
-	s := listen(t, "tcp6", "")
-	for questions := 0; ; questions++ {
-		l.connect(t, s, vip6)
-		_, err := Destroy(addresses(vip6), gate(questions))
-		if err == nil {
-			t.Fatal("the gate never closed before the reset")
-		}
-		destroy(t, 1, vip6)
-		var late *LateError
-		if errors.As(err, &late) && *late == (LateError{Left: 1}) {
-			if !strings.HasSuffix(err.Error(), "too late: 1 connections are left") {
-				t.Error(err)
-			}
-			return
-		}
-	}
 }
 
 func TestNothingThere(t *testing.T) {

@@ -25,6 +25,9 @@
 // which expects them to work when the address comes back. So do connections in TIME-WAIT: both sides have closed them, and what
 // is left guards against segments that are late.
 //
+// Of a Multipath TCP connection (RFC 8684), what runs over the address is reset. The client's read returns ECONNRESET if it has no
+// other path; the server's goes on waiting for one for a while.
+//
 // # What must the kernel have?
 //
 // CONFIG_INET_DIAG and CONFIG_INET_DIAG_DESTROY (Linux 4.5), which distributions have; [Supported] asks. CAP_NET_ADMIN over the

@@ -142,7 +142,12 @@ func elsewhere(t testing.TB, f func() error) {
 // dial connects the client to an address of this host.
 func (l *lan) dial(t testing.TB, to netip.AddrPort) *net.TCPConn {
 	t.Helper()
-	var conn *net.TCPConn
+	return l.dialBy(t, &net.Dialer{}, to)
+}
+
+func (l *lan) dialBy(t testing.TB, d *net.Dialer, to netip.AddrPort) *net.TCPConn {
+	t.Helper()
+	var conn net.Conn
 	elsewhere(t, func() (err error) {
 		if err = netns.Set(l.client); err != nil {
 			return err
@@ -150,22 +155,28 @@ func (l *lan) dial(t testing.TB, to netip.AddrPort) *net.TCPConn {
 		if to.Addr().Is6() && to.Addr().IsLinkLocalUnicast() {
 			to = netip.AddrPortFrom(to.Addr().WithZone("far"), to.Port())
 		}
-		conn, err = net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(to))
+		conn, err = d.Dial("tcp", to.String())
 		return err
 	})
 	t.Cleanup(func() { conn.Close() })
-	return conn
+	return conn.(*net.TCPConn)
 }
 
-// listen opens a listening socket here; the network says for which families.
+// listen opens a listening socket here, of plain TCP; the network says for which families.
 func listen(t testing.TB, network, address string) *net.TCPListener {
 	t.Helper()
-	a, err := net.ResolveTCPAddr(network, net.JoinHostPort(address, "0"))
-	must(t, err)
-	s, err := net.ListenTCP(network, a)
+	return listenBy(t, false, network, address)
+}
+
+// listenBy opens one that takes Multipath TCP as well if wanted.
+func listenBy(t testing.TB, multipath bool, network, address string) *net.TCPListener {
+	t.Helper()
+	var c net.ListenConfig
+	c.SetMultipathTCP(multipath)
+	s, err := c.Listen(t.Context(), network, net.JoinHostPort(address, "0"))
 	must(t, err)
 	t.Cleanup(func() { s.Close() })
-	return s
+	return s.(*net.TCPListener)
 }
 
 // pair is one connection.
