@@ -160,7 +160,7 @@ func (e *etcd) member(node string) int64 { return e.keys["members/"+node].Create
 
 // check is leases.Store.Check: one read-only transaction.
 func (e *etcd) check(node string, since int64) plan.CheckAnswered {
-	f := plan.CheckAnswered{Cluster: e.cluster, Since: since, Revision: e.rev, MemberRev: e.member(node), Count: e.claims}
+	f := plan.CheckAnswered{Cluster: e.cluster, Since: since, Revision: e.rev, MemberRev: e.member(node), Member: e.keys["members/"+node].Value, Count: e.claims}
 	for i := len(e.log) - 1; i >= 0 && e.log[i].rev > since; i-- {
 		c := e.log[i]
 		if k, ok := e.keys[c.entry.Key]; ok && k.Mod == c.rev && strings.HasPrefix(c.entry.Key, "claims/") {
@@ -172,12 +172,12 @@ func (e *etcd) check(node string, since int64) plan.CheckAnswered {
 }
 
 // commit is leases.Store.Commit: the writes that win do so together.
-func (e *etcd) commit(node string, memberRev int64, writes []plan.ClaimWrite, values [][]byte) plan.ClaimsCommitted {
-	f := plan.ClaimsCommitted{Writes: writes, Member: e.member(node) == memberRev}
+func (e *etcd) commit(node string, a plan.Commit, values [][]byte) plan.ClaimsCommitted {
+	f := plan.ClaimsCommitted{MemberRev: a.MemberRev, Writes: a.Writes, Member: e.member(node) == a.MemberRev}
 	if f.Member {
-		f.Results = make([]plan.WriteResult, len(writes))
+		f.Results = make([]plan.WriteResult, len(a.Writes))
 		e.txn(func(rev int64) {
-			for i, w := range writes {
+			for i, w := range a.Writes {
 				name := "claims/" + w.VIP
 				k, ok := e.keys[name]
 				switch {
@@ -190,6 +190,9 @@ func (e *etcd) commit(node string, memberRev int64, writes []plan.ClaimWrite, va
 					f.Results[i].Won = true
 					e.put(rev, name, values[i], 0)
 				}
+			}
+			for _, p := range a.Puts {
+				e.put(rev, p.Key, p.Value, p.Lease)
 			}
 		})
 	}

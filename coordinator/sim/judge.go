@@ -19,6 +19,7 @@ type judge struct {
 	since   time.Duration // since when everything is as it should be
 	rev     int64         // etcd's revision then
 	trouble string        // why it is not
+	claims  map[string]decoded
 }
 
 func (j *judge) breaks(format string, args ...any) {
@@ -30,10 +31,8 @@ func (j *judge) breaks(format string, args ...any) {
 	}
 }
 
-// set is told of every address that is set.
-func (j *judge) set(n *node, slot int) { j.changed = true }
-
-func (j *judge) cleared(n *node, slot int) { j.changed = true }
+// set is told of every address that is set. One that goes breaks nothing.
+func (j *judge) set() { j.changed = true }
 
 // look judges what is so after an event: one holder.
 func (j *judge) look() {
@@ -80,7 +79,7 @@ func (j *judge) runs(n *node) { n.stopped = -1 }
 // settleEvery is how often the judge looks whether everything has settled, and idle for how long nothing may be written then.
 const settleEvery = 200 * time.Millisecond
 
-func (j *judge) idle() time.Duration { return j.w.timers.wait }
+func (j *judge) idle() time.Duration { return j.w.timers.wait / 2 }
 
 // bound is how long everything may take to settle after the last fault.
 func (j *judge) bound() time.Duration {
@@ -92,12 +91,13 @@ func (j *judge) bound() time.Duration {
 func (j *judge) settle() {
 	w := j.w
 	j.trouble = j.unsettled()
-	if j.trouble != "" || w.etcd.rev != j.rev {
-		if j.trouble == "" {
-			j.trouble = "etcd is still written to"
-		}
-		j.since, j.rev = w.now, w.etcd.rev
+	if j.trouble == "" && w.etcd.rev != j.rev {
+		j.trouble = "etcd is still written to"
 	}
+	if j.trouble != "" {
+		j.since = w.now
+	}
+	j.rev = w.etcd.rev
 	switch {
 	case w.now-j.since >= j.idle():
 		j.settled = true
@@ -127,8 +127,7 @@ func (j *judge) unsettled() string {
 			holder = n.name
 			load[n.id]++
 		}
-		k, ok := w.etcd.keys["claims/"+vip]
-		c := decodeClaim(k.Value)
+		c, ok := j.claim(vip)
 		switch {
 		case w.able() == 0 && holder == "":
 		case !ok:
@@ -147,6 +146,26 @@ func (j *judge) unsettled() string {
 		}
 	}
 	return j.uneven(load)
+}
+
+// claim returns the claim of a VIP as it stands.
+func (j *judge) claim(vip string) (c plan.Claim, ok bool) {
+	k, ok := j.w.etcd.keys["claims/"+vip]
+	known := j.claims[vip]
+	if known.mod != k.Mod {
+		known = decoded{k.Mod, decodeClaim(k.Value)}
+		if j.claims == nil {
+			j.claims = map[string]decoded{}
+		}
+		j.claims[vip] = known
+	}
+	return known.claim, ok
+}
+
+// decoded is a claim, and the revision that wrote it.
+type decoded struct {
+	mod   int64
+	claim plan.Claim
 }
 
 // able counts the nodes that should hold VIPs.
@@ -184,5 +203,3 @@ func (j *judge) uneven(load []int) string {
 	}
 	return ""
 }
-
-var _ = plan.Format

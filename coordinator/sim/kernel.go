@@ -38,7 +38,7 @@ func (k *kernel) set(i int, lifetime time.Duration) bool {
 	s.up = true
 	s.end = k.n.w.now + k.n.clock.until(lifetime) + k.dice.upTo(k.n.w.timers.late)
 	k.up |= 1 << i
-	k.n.w.judge.set(k.n, i)
+	k.n.w.judge.set()
 	if added {
 		k.flap(i, true)
 	}
@@ -73,7 +73,6 @@ func (k *kernel) drop(i int) {
 	}
 	k.slots[i].up = false
 	k.up &^= 1 << i
-	k.n.w.judge.cleared(k.n, i)
 	k.flap(i, false)
 }
 

@@ -16,6 +16,7 @@ const (
 	revokeTimeout = time.Second
 	rereadPause   = 250 * time.Millisecond
 	probeMost     = 200 * time.Millisecond
+	rememberEvery = time.Second
 )
 
 // dispatch starts one action.
@@ -75,7 +76,7 @@ func (p *process) commit(a plan.Commit) {
 		values[i] = plan.Encode(w.Claim)
 	}
 	p.call(writes, writeTimeout, func(fate) plan.Fact {
-		return p.n.w.etcd.commit(p.n.name, a.MemberRev, a.Writes, values)
+		return p.n.w.etcd.commit(p.n.name, a, values)
 	}, func(err error) plan.Fact {
 		return plan.ClaimsFailed{Writes: a.Writes, InDoubt: err != errRefused, Err: err}
 	})
@@ -84,10 +85,10 @@ func (p *process) commit(a plan.Commit) {
 func (p *process) renew(a plan.Renew) {
 	p.call(leaseCalls, renewTimeout, func(f fate) plan.Fact {
 		if !f.lied && !p.n.w.etcd.renew(a.Lease) {
-			return plan.RenewFailed{Gone: true, Err: errGone}
+			return plan.RenewFailed{Lease: a.Lease, Gone: true, Err: errGone}
 		}
-		return plan.Renewed{TTL: p.n.cfg.TTL}
-	}, func(err error) plan.Fact { return plan.RenewFailed{Err: err} })
+		return plan.Renewed{Lease: a.Lease, TTL: p.n.cfg.TTL}
+	}, func(err error) plan.Fact { return plan.RenewFailed{Lease: a.Lease, Err: err} })
 }
 
 func (p *process) writeState(a plan.WriteState) {
@@ -182,10 +183,12 @@ func (p *process) create(a plan.Register, before plan.Remembered, timeout time.D
 
 // remember saves what the next process must know, when it has changed.
 func (p *process) remember() {
-	if v := p.view.RememberVersion(); v != p.saved {
-		p.saved = v
-		p.save(p.view.Remember(), func() {})
+	version, revision, now := p.view.RememberVersion(), p.view.Standing().Revision, p.n.w.now
+	if version == p.saved && (revision == p.savedRev || now-p.savedAt < rememberEvery) {
+		return
 	}
+	p.saved, p.savedRev, p.savedAt = version, revision, now
+	p.save(p.view.Remember(), func() {})
 }
 
 // save writes the state file; the memory lane does so in order.

@@ -63,7 +63,7 @@ const (
 	changes
 )
 
-var changeNames = [changes]string{"none", "swap", "rename", "renumber", "join", "divide", "retire"}
+var changeNames = [changes]string{"same", "swap", "rename", "renumber", "join", "divide", "retire"}
 
 func (c change) String() string { return changeNames[c] }
 

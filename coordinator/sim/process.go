@@ -53,24 +53,26 @@ var wallStart = time.Unix(1_700_000_000, 0).UTC()
 
 // process is one daemon: what package coordinator does around the core, in events.
 type process struct {
-	n       *node
-	view    *plan.View
-	dead    bool
-	paused  time.Duration // stopped by a signal until then: everything of it is put off
-	hung    time.Duration // the loop alone does not turn until then
-	inbox   []plan.Fact   // while it hangs
-	timer   time.Duration // when the next wake-up is due, true time
-	waking  time.Duration // when the event for it comes
-	turned  time.Duration // boot time of the loop's last turn
-	saved   int
-	saving  time.Duration // until when the memory lane is busy
-	queue   []plan.Action // of the kernel lane
-	busy    bool
-	pending pendingLease
-	feed    *watch
-	reread  bool
-	leaving bool
-	limit   time.Duration // boot time
+	n        *node
+	view     *plan.View
+	dead     bool
+	paused   time.Duration // stopped by a signal until then: everything of it is put off
+	hung     time.Duration // the loop alone does not turn until then
+	inbox    []plan.Fact   // while it hangs
+	timer    time.Duration // when the next wake-up is due, true time
+	waking   time.Duration // when the event for it comes
+	turned   time.Duration // boot time of the loop's last turn
+	saved    int           // version of what was last remembered
+	savedRev int64
+	savedAt  time.Duration
+	saving   time.Duration // until when the memory lane is busy
+	queue    []plan.Action // of the kernel lane
+	busy     bool
+	pending  pendingLease
+	feed     *watch
+	reread   bool
+	leaving  bool
+	limit    time.Duration // boot time
 }
 
 // start runs a daemon.
@@ -164,7 +166,11 @@ func (p *process) turn() {
 	p.remember()
 	w.trace.notes(p.n, p.view)
 	switch {
-	case p.view.Done(), p.leaving && now.Boot > p.limit:
+	case p.view.Done():
+		p.n.memory = p.view.Remember() // there is nothing to adopt
+		p.exit()
+		return
+	case p.leaving && now.Boot > p.limit:
 		p.exit()
 		return
 	}

@@ -54,7 +54,7 @@ func random(seed uint64, t theme, d *dice) Schedule {
 	r.peer = (r.node + 1 + d.n(r.Nodes-1)) % r.Nodes
 	switch t {
 	case anything:
-		for range 1 + d.n(7) {
+		for range 1 + d.n(5) {
 			r.anything()
 		}
 	case moves:

@@ -46,6 +46,12 @@ const (
 	moments
 )
 
+func (m moment) GoString() string { return momentConsts[m] }
+
+func (c change) GoString() string { return c.String() }
+
+var momentConsts = [moments]string{"atOnce", "onTake", "onRestamp", "onOffer", "onAccept", "onTransfer", "onRelease", "onRegister", "onRaise", "onDel"}
+
 var momentNames = [moments]string{"", "take", "re-stamp", "offer", "accept", "transfer", "release", "register", "raise", "del"}
 
 // Kind is what a Fault does.
@@ -87,7 +93,8 @@ const (
 var kindNames = [kinds]string{"Lose", "Mute", "Hold", "Slow", "Refuse", "Lie", "Revoke", "NoQuorum", "Compact", "Break", "Kill", "Pause", "Hang", "Leave", "Reboot",
 	"Stall", "KernelFails", "DelAddress", "AddForeign", "LinkDown", "DelClaim", "PutClaim", "CopyClaim", "DelMember", "Drain", "Freeze", "Upgrade", "Restore"}
 
-func (k Kind) String() string { return kindNames[k] }
+func (k Kind) String() string   { return kindNames[k] }
+func (k Kind) GoString() string { return kindNames[k] }
 
 func (c calls) String() string {
 	names := [callKinds]string{"checks", "writes", "leaseCalls", "reads", "watching"}
@@ -98,6 +105,20 @@ func (c calls) String() string {
 		}
 	}
 	return strings.Join(have, "+")
+}
+
+func (c calls) GoString() string { return strings.ReplaceAll(c.String(), "+", "|") }
+
+// GoString is the fault as one writes it in a test.
+func (f Fault) GoString() string {
+	s := fmt.Sprintf("{At: %d * ms, For: %d * ms, Kind: %s, Node: %d, VIP: %d", f.At.Milliseconds(), f.For.Milliseconds(), f.Kind, f.Node, f.VIP)
+	if f.Kind <= Lie {
+		s += fmt.Sprintf(", Calls: %#v", f.Calls)
+	}
+	if f.On != atOnce {
+		s += fmt.Sprintf(", On: %#v, Actor: %t", f.On, f.Actor)
+	}
+	return s + "}"
 }
 
 func (f Fault) String() string {
@@ -112,6 +133,16 @@ func (f Fault) String() string {
 		}
 	}
 	return s
+}
+
+// GoString is the schedule as one writes it in a test.
+func (s Schedule) GoString() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "{Seed: %d, Nodes: %d, VIPs: %d, Quick: %t, Skew: %t, LAN: %t, Change: %s, Noise: %d, Faults: []Fault{", s.Seed, s.Nodes, s.VIPs, s.Quick, s.Skew, s.LAN, s.Change, s.Noise)
+	for _, f := range s.Faults {
+		fmt.Fprintf(&b, "\n\t%#v,", f)
+	}
+	return b.String() + "\n}},"
 }
 
 func (s Schedule) String() string {

@@ -39,7 +39,7 @@ func TestOneHolder(t *testing.T) {
 	}
 	found, events := hunt(h)
 	for _, f := range found {
-		t.Errorf("schedule %d, event %d: %s", f.seed, f.Events, f.Verdict)
+		t.Errorf("schedule %d, event %d: %s\nthe same with less:\n%#v", f.seed, f.Events, f.Verdict, shrink(Random(f.seed), mutant{}))
 	}
 	t.Logf("%d events", events)
 }
