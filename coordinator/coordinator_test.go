@@ -277,3 +277,20 @@ func TestLoopThatHangsStopsRenewing(t *testing.T) {
 		n.over(t, 2*time.Second)
 	})
 }
+
+// An address that something else removes is not announced any more, whoever takes the VIP then.
+func TestNothingIsAnnouncedThatSomethingElseTookDown(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *node) {
+		n.kernel.mu.Lock()
+		n.kernel.up, n.kernel.steps = map[plan.Address]bool{}, nil
+		n.kernel.mu.Unlock()
+		n.post(context.Background(), plan.AddressChanged{})
+		time.Sleep(10 * time.Millisecond)
+		synctest.Wait()
+		if got := n.kernel.steps; len(got) < 2 || !strings.HasPrefix(got[0], "stop ") || !strings.HasPrefix(got[1], "stop ") {
+			t.Errorf("after both addresses were removed by hand it did %v", got)
+		}
+		n.stop()
+		n.over(t, time.Second)
+	})
+}

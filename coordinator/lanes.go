@@ -60,6 +60,9 @@ func (c *Coordinator) kernelAction(ctx context.Context, a plan.Action) {
 			c.post(ctx, plan.PlacesObserved{Places: places})
 		}
 		present, err2 := c.ports.Kernel.Present()
+		if err2 == nil {
+			c.hush(present)
+		}
 		c.post(ctx, plan.AddressesObserved{Present: present, Err: errors.Join(err, err2)})
 	case plan.Announce:
 		if a.Defend {
@@ -94,6 +97,21 @@ func (c *Coordinator) del(ctx context.Context, a plan.DelAddresses) {
 		n := len(it.Addresses)
 		c.post(ctx, plan.AddressesDeleted{VIP: it.VIP, Err: errors.Join(errs[:n]...)})
 		errs = errs[n:]
+	}
+}
+
+// hush ends the announcements of what something else has taken down, before the loop hears of it: who gives such a VIP up has nothing to delete.
+func (c *Coordinator) hush(present map[plan.Address]bool) {
+	gone := false
+	for addr := range c.shown {
+		if !present[addr] {
+			c.ports.Announcer.Stop(addr.Link, addr.Prefix.Addr())
+			delete(c.shown, addr)
+			gone = true
+		}
+	}
+	if gone {
+		c.listen()
 	}
 }
 

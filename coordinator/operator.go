@@ -68,8 +68,12 @@ func (o Operator) known(node string) (string, error) {
 	if node == o.Node {
 		return node, nil
 	}
+	view := o.View()
+	if view.Revision == 0 {
+		return "", refusal("etcd has not been read yet: " + view.Etcd.Trouble)
+	}
 	var names []string
-	for _, m := range o.View().Members {
+	for _, m := range view.Members {
 		names = append(names, m.Node)
 	}
 	if !slices.Contains(names, node) {

@@ -78,6 +78,8 @@ func (l *local) writing(w ClaimWrite, now time.Duration) {
 		l.offered = ""
 	}
 	switch w.Kind {
+	case Transfer, Release:
+		l.vanished = false
 	case Take:
 		l.probe = w.Probe
 	case Accept:

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -147,6 +148,8 @@ func (v *View) vipStatus(vip string, p *placed, now Now) VIPStatus {
 		if p.disputed[vip] {
 			s.Why = "the nodes' configurations give this name different addresses; it stays where it is until they agree"
 		}
+	case errors.Is(c.foreign, errNewer):
+		s.State, s.Why = "waiting", "its claim was "+c.foreign.Error()+"; upgrade this node"
 	case p.unplaced[vip]:
 		s.State, s.Why = "unplaceable", "no ready node can hold it"
 		d := decision{v: v, now: now, wake: never}
