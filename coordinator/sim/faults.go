@@ -87,7 +87,7 @@ func (w *world) strike(f Fault) {
 		w.quorumAt = max(w.quorumAt, w.now+down)
 		w.quiet = max(w.quiet, w.now+down)
 		back := int64(w.dice.n(20))
-		w.after(down, nil, func() { w.etcd.restore(max(w.etcd.rev-back, 10), vip%2 == 1, w.timers.ttl) })
+		w.after(down, nil, func() { w.etcd.restore(max(w.etcd.rev-back, 10), f.VIP%2 == 1, w.timers.ttl) })
 		w.at(w.quiet, nil, w.calm)
 	case Revoke:
 		w.etcd.revoke(w.etcd.keys["members/"+n.name].lease)
