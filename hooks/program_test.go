@@ -124,16 +124,16 @@ func TestHanging(t *testing.T) {
 (trap "" TERM; while :; do sleep 1000; done) & echo $! >> $1/pids
 echo $$ >> $1/pids
 echo so far
-while :; do sleep 1000; done`, func(c *Config) { c.Timeout = 300 * time.Millisecond }).start(t)
+while :; do sleep 1000; done`, func(c *Config) { c.Timeout = time.Second }).start(t)
 	began := time.Now()
 	b.Fire(event("1"))
 	m := b.log.next(t, "hook failed")
 	took := time.Since(began)
-	if m["err"] != "killed after 300ms" || m["output"] != "so far\n" {
+	if m["err"] != "killed after 1s" || m["output"] != "so far\n" {
 		t.Errorf("the log says %v", m)
 	}
-	if took < 300*time.Millisecond || took > 2*time.Second {
-		t.Errorf("killed after %v, want 300 ms", took)
+	if took < time.Second || took > patience/2 {
+		t.Errorf("killed after %v, want 1 s", took)
 	}
 	b.gone(t, "pids", 2)
 	b.log.silent(t)
@@ -180,10 +180,10 @@ func TestFlooding(t *testing.T) {
 }
 
 func TestFloodingForEver(t *testing.T) {
-	b := newBench(t, `echo $$ > $1/pids; exec yes`, func(c *Config) { c.Timeout = 200 * time.Millisecond }).start(t)
+	b := newBench(t, `echo $$ > $1/pids; exec yes`, func(c *Config) { c.Timeout = time.Second }).start(t)
 	b.Fire(event("1"))
 	m := b.log.next(t, "hook failed")
-	if m["err"] != "killed after 200ms" || len(m["output"].(string)) != outputBytes {
+	if m["err"] != "killed after 1s" || len(m["output"].(string)) != outputBytes {
 		t.Errorf("err %v, %d bytes of output", m["err"], len(m["output"].(string)))
 	}
 	b.gone(t, "pids", 1)
