@@ -15,6 +15,7 @@ import (
 	"viplease/coordinator"
 	"viplease/coordinator/placement"
 	"viplease/coordinator/plan"
+	"viplease/importer"
 	"viplease/leases"
 	"viplease/netif"
 	"viplease/runstate"
@@ -86,6 +87,24 @@ func describe(e leases.Endpoint) string {
 func socket(path string) (string, error) {
 	cfg, err := load(path)
 	return cfg.Control.Socket, err
+}
+
+// importFile is `viplease import`.
+func importFile(path string, toml, notes io.Writer) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return misconfigured{err}
+	}
+	host, _ := os.Hostname()
+	result, err := importer.Import(path, data, importer.Options{Node: host})
+	if err != nil {
+		return misconfigured{err}
+	}
+	for _, n := range result.Notes {
+		fmt.Fprintln(notes, n)
+	}
+	_, err = io.WriteString(toml, result.TOML)
+	return err
 }
 
 // release takes every address of this configuration, and those an earlier one left, off this host.

@@ -23,6 +23,7 @@ func main() {
 		Release:  release,
 		Socket:   socket,
 		Direct:   direct,
+		Import:   importFile,
 		PlanFile: coordinator.PlanState,
 	}))
 	stop()

@@ -31,6 +31,8 @@ type Deps struct {
 	// Direct returns a Daemon that reads and writes etcd, for when none runs on this host; func() closes it. Each call of its Snapshot reads
 	// anew, within the configured timeouts, and shows a failure as Etcd.Reachable and Etcd.Trouble; Source is "etcd".
 	Direct func(ctx context.Context, configPath string) (Daemon, func(), error)
+	// Import writes the TOML for another program's configuration, and what changed meaning.
+	Import func(path string, toml, notes io.Writer) error
 	// PlanFile plans the state of `plan --state`: JSON in, JSON out.
 	PlanFile func(state []byte, without []string) ([]byte, error)
 
@@ -86,7 +88,7 @@ func Commands(deps Deps) *cobra.Command {
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.PersistentFlags().StringVarP(&c.config, "config", "c", DefaultConfig, "configuration `FILE`")
 	_ = root.MarkPersistentFlagFilename("config", "toml") // errs only on a flag that is not there
-	root.AddCommand(c.run(), c.check(), c.status(), c.plan(), c.drain(), c.undrain(), c.release(), c.version())
+	root.AddCommand(c.run(), c.check(), c.status(), c.plan(), c.drain(), c.undrain(), c.release(), c.importing(), c.version())
 	root.SetHelpCommand(help())
 	return root
 }
@@ -228,6 +230,20 @@ func (c *commands) release() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: doing(func(cmd *cobra.Command, _ []string) error {
 			return c.Release(cmd.Context(), c.config, cmd.OutOrStdout())
+		}),
+	}
+}
+
+func (c *commands) importing() *cobra.Command {
+	return &cobra.Command{
+		Use:   "import FILE",
+		Short: "Print the TOML for a wackamole.conf or a keepalived.conf",
+		Long: "Read the configuration of Wackamole, or the VRRP part of keepalived's, and print the equivalent TOML. What means something else from now\n" +
+			"on, and what has no equivalent, is said on standard error, with its line. The endpoints of etcd are left for you to fill in.",
+		Example: "  viplease import /etc/wackamole.conf > viplease.toml",
+		Args:    cobra.ExactArgs(1),
+		RunE: doing(func(cmd *cobra.Command, args []string) error {
+			return c.Import(args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
 		}),
 	}
 }

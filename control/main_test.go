@@ -41,6 +41,7 @@ func viplease() {
 		Run:      fakeRun,
 		Check:    fakeCheck,
 		Release:  fakeRelease,
+		Import:   fakeImport,
 		Socket:   fakeSocket,
 		Direct:   fakeDirect,
 		PlanFile: fakePlanFile,
@@ -123,4 +124,14 @@ func readSnapshot(path string) (coordinator.Snapshot, error) {
 		err = json.Unmarshal(text, &s)
 	}
 	return s, err
+}
+
+// fakeImport says what it was given.
+func fakeImport(path string, toml, notes io.Writer) error {
+	if path == "broken.conf" {
+		return errors.New("broken.conf:1: not a directive")
+	}
+	fmt.Fprintln(notes, path+":2: changed")
+	_, err := fmt.Fprintln(toml, "group = \"www\"")
+	return err
 }
