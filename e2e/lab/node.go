@@ -189,6 +189,9 @@ func (n *Node) Return() {
 
 func (n *Node) reboot() error {
 	n.killAll()
+	if n.daemon != nil {
+		<-n.daemon.done // it has ended; this waits until that is known
+	}
 	for _, p := range []*Port{n.LAN, n.Mgmt} {
 		if err := p.unplug(); err != nil {
 			return err
