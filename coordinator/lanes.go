@@ -317,7 +317,7 @@ func (c *Coordinator) carryOut(ctx context.Context, a plan.Action) plan.Fact {
 		if err != nil {
 			return plan.CheckFailed{Err: err}
 		}
-		f.Since, f.Keys = a.Since, a.Keys
+		f.Since, f.Keys, f.Highest = a.Since, a.Keys, a.Highest
 		return f
 	case plan.Commit:
 		f, err := c.ports.Claims.Commit(ctx, node, a)

@@ -32,7 +32,7 @@ type (
 		Layout Layout
 	}
 	// Check authority. Answered by CheckAnswered, which repeats Since and Keys, or CheckFailed.
-	Check struct{ Since, Keys int64 }
+	Check struct{ Since, Keys, Highest int64 }
 	// Commit writes claims in one transaction. Answered by ClaimsCommitted or ClaimsFailed.
 	Commit struct {
 		MemberRev int64

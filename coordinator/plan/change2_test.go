@@ -95,7 +95,7 @@ func TestDrainWithSlowWrites(t *testing.T) {
 			d.acts = d.acts[1:]
 			switch a := a.(type) {
 			case Check:
-				d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: a.Since, Keys: a.Keys, Revision: max(d.rev, a.Since), MemberRev: d.v.self.reg.MemberRev, Member: d.memberValue(), Count: a.Keys})
+				d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: a.Since, Keys: a.Keys, Revision: max(d.rev, a.Since), MemberRev: d.v.self.reg.MemberRev, Member: d.memberValue(), Changed: d.changed(a.Since), Count: a.Keys + d.born(a.Since)})
 			case Renew:
 				d.tell(Renewed{d.v.self.reg.Lease, 3 * time.Second})
 			case RaiseAddresses:

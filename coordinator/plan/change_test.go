@@ -37,7 +37,7 @@ func (d *dialogue) play(dur time.Duration) (said []string) {
 			d.acts = d.acts[1:]
 			switch a := a.(type) {
 			case Check:
-				d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: a.Since, Keys: a.Keys, Revision: max(d.rev, a.Since), MemberRev: d.v.self.reg.MemberRev, Member: d.memberValue(), Count: a.Keys + d.born(a.Since)})
+				d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: a.Since, Keys: a.Keys, Revision: max(d.rev, a.Since), MemberRev: d.v.self.reg.MemberRev, Member: d.memberValue(), Changed: d.changed(a.Since), Count: a.Keys + d.born(a.Since)})
 				continue
 			case Renew:
 				d.tell(Renewed{d.v.self.reg.Lease, 3 * time.Second})
@@ -354,7 +354,7 @@ func TestKernelLaneThatHangsEndsTheRegistration(t *testing.T) {
 		for _, a := range acts {
 			switch a := a.(type) {
 			case Check:
-				d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: a.Since, Keys: a.Keys, Revision: d.rev, MemberRev: d.v.self.reg.MemberRev, Member: d.memberValue(), Count: a.Keys})
+				d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: a.Since, Keys: a.Keys, Revision: d.rev, MemberRev: d.v.self.reg.MemberRev, Member: d.memberValue(), Changed: d.changed(a.Since), Count: a.Keys + d.born(a.Since)})
 			case Renew:
 				if d.ms > end-30_000 {
 					renewals++

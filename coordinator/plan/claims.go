@@ -73,7 +73,7 @@ func (d *decision) empty(vip string, c claim, l *local) ClaimWrite {
 // writeMine: what to write to a claim that this registration holds.
 func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 	v := d.v
-	down := !l.some && l.op == idle && v.allDown(c.Addresses)
+	down := !l.some && l.op == idle && v.allDown(vip, c.Addresses)
 	switch {
 	case c.born() && down && !l.giving:
 		return d.empty(vip, c, l), true
@@ -110,9 +110,13 @@ func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 	return ClaimWrite{}, false
 }
 
-// allDown tells whether none of the addresses, of a VIP that has left the configuration, is up here under another name or as a former one.
-func (v *View) allDown(addresses []string) bool {
-	for _, l := range v.local {
+// allDown tells whether none of the addresses of the VIP's claim is up here under another name or as a former one. One that another claim of this node
+// accounts for does not count.
+func (v *View) allDown(vip string, addresses []string) bool {
+	for name, l := range v.local {
+		if c := v.etcd.claims[name]; name != vip && v.mine(c) && v.means(name, c) {
+			continue
+		}
 		if l.some || l.op != idle {
 			for _, a := range l.both() {
 				if slices.Contains(addresses, a.Prefix.String()) {
@@ -263,7 +267,7 @@ func (d *decision) free(vip string, c claim) (at time.Duration, why string, ok b
 		return 0, "", false
 	case c.Empty:
 		e, ok := v.evidence.empty[vip]
-		return e.since + max(v.cfg.Wait, c.wait()), "nobody held it", ok && e.mod == c.mod
+		return e.since + max(v.cfg.Wait, c.wait(), e.wait), "nobody held it", ok && e.mod == c.mod
 	case c.Node == "":
 		return 0, c.Why, true
 	case v.etcd.alive(c.owner()):

@@ -76,7 +76,8 @@ type Deleted struct {
 }
 
 const (
-	never = time.Duration(1<<63 - 1)
+	never   = time.Duration(1<<63 - 1)
+	never64 = 1<<63 - 1
 
 	offerTimeout = 300 * time.Millisecond // no answer from the target of a move by then: no move
 	offerBackoff = 5 * time.Second        // before the same target is asked again

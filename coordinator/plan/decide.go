@@ -104,7 +104,7 @@ func (d *decision) check() {
 		return
 	}
 	if d.urgent && !(s.good.have && d.now.Boot-s.good.t0 < raiseMargin) || d.at(s.checkAt) {
-		d.do(Check{Since: v.etcd.rev, Keys: v.etcd.oldKeys(v.etcd.rev)})
+		d.do(Check{Since: v.etcd.rev, Keys: v.etcd.oldKeys(v.etcd.rev), Highest: v.etcd.highest})
 	}
 }
 
@@ -128,6 +128,8 @@ func (d *decision) cannot(vip string) string {
 	switch {
 	case !d.v.vipHere(vip):
 		return "it is not in this node's configuration"
+	case d.v.mine(d.v.etcd.claims[vip]) && d.v.otherName(vip, d.v.etcd.claims[vip].mod, d.now.Boot) != "":
+		return d.v.otherName(vip, d.v.etcd.claims[vip].mod, d.now.Boot)
 	case d.v.mine(d.v.etcd.claims[vip]) && !d.v.means(vip, d.v.etcd.claims[vip]):
 		return "its claim names other addresses than this node's configuration"
 	case l.place.Why != "":

@@ -94,7 +94,7 @@ func (d *dialogue) answer() {
 	for _, a := range acts {
 		switch a := a.(type) {
 		case Check:
-			d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: a.Since, Keys: a.Keys, Revision: d.rev, MemberRev: d.v.self.reg.MemberRev, Member: d.memberValue(), Count: a.Keys})
+			d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: a.Since, Keys: a.Keys, Revision: d.rev, MemberRev: d.v.self.reg.MemberRev, Member: d.memberValue(), Changed: d.changed(a.Since), Count: a.Keys + d.born(a.Since)})
 		case Renew:
 			d.tell(Renewed{d.v.self.reg.Lease, 3 * time.Second})
 		case WriteState:
@@ -160,6 +160,16 @@ func (d *dialogue) want(text string) {
 	if got := d.said(); got != strings.TrimSpace(text) {
 		d.t.Fatalf("at %d ms it wants\n%s\nnot\n%s", d.ms, got, strings.TrimSpace(text))
 	}
+}
+
+// changed are the claims that etcd has at a later revision than since: those that the node knows of, for in a dialogue it knows all.
+func (d *dialogue) changed(since int64) (out []Entry) {
+	for vip, c := range d.v.etcd.claims {
+		if c.valid() && c.mod > since {
+			out = append(out, Entry{Key: "claims/" + vip, Value: Encode(c.Claim), Create: c.create, Mod: c.mod, Version: c.version})
+		}
+	}
+	return out
 }
 
 // memberValue is the node's member key as etcd has it.
@@ -722,7 +732,7 @@ func TestOwnKeysThatWereOverwrittenByHandAreWrittenAgain(t *testing.T) {
 	for _, a := range d.acts {
 		if c, ok := a.(Check); ok {
 			d.acts = nil
-			d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: c.Since, Keys: c.Keys, Revision: d.rev, MemberRev: d.v.self.reg.MemberRev, Member: []byte("x"), Count: c.Keys})
+			d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: c.Since, Keys: c.Keys, Revision: d.rev, MemberRev: d.v.self.reg.MemberRev, Member: []byte("x"), Changed: d.changed(c.Since), Count: c.Keys + d.born(c.Since)})
 			break
 		}
 	}
@@ -749,4 +759,49 @@ func (d *dialogue) said2() string {
 	text := d.said()
 	d.acts = acts
 	return text
+}
+
+func TestCheckThatLacksAKnownChangeMeansThatTheStoreWentBack(t *testing.T) {
+	d := holding(t) // its claim is known at a revision that its view has not reached
+	d.ms += 310
+	d.tell()
+	for _, a := range d.acts {
+		if c, ok := a.(Check); ok {
+			d.acts = nil
+			d.tell(CheckAnswered{T0: d.now().Boot, Cluster: 1, Since: c.Since, Keys: c.Keys, Revision: d.rev + 5, MemberRev: d.v.self.reg.MemberRev, Member: d.memberValue(), Count: c.Keys})
+			break
+		}
+	}
+	if got := d.said(); !strings.HasPrefix(got, "del web") {
+		t.Fatalf("it wants %q", got)
+	}
+}
+
+func TestOldEmptyClaimCopiedBackIsWaitedOutWithTheWidestWait(t *testing.T) {
+	d := start(t, testConfig("a", "web"))
+	b := d.member("b")
+	b[1] = d.put("states/b", State{V: 1, State: StateReady, Weight: 1, Digest: d.v.digest, Planner: Planner, WaitMS: 9000}, 1)
+	d.register(append(b, d.put("claims/web", Claim{V: 1, VIP: "web", Empty: true, WaitMS: 1000, Writes: 1, Try: "x"}, 1))...)
+	d.wait(8900*ms, true)
+	d.want("")
+}
+
+func TestStateSeenByTheWatchIsNewerThanTheAnswerToItsWrite(t *testing.T) {
+	d := start(t, testConfig("a", "web"))
+	d.tell(SnapshotRead{Cluster: 1, Revision: d.rev})
+	d.acts = nil
+	d.rev++
+	joining := State{V: 1, State: StateJoining, Digest: d.v.digest, Planner: Planner}
+	d.tell(Registered{Registration{"a-1", d.rev, 77, 3 * time.Second}, d.rev, joining})
+	var wrote State
+	for _, a := range d.acts {
+		if w, ok := a.(WriteState); ok {
+			wrote = w.State
+		}
+	}
+	d.tell(d.batch(d.put("states/a", State{V: 1, State: StateLeaving, Digest: d.v.digest, Planner: Planner}, 2)))
+	d.tell(StateWritten{wrote})
+	if got := d.v.etcd.states["a"].State.State; got != StateLeaving {
+		t.Fatalf("the view says %q", got)
+	}
 }

@@ -37,6 +37,7 @@ type (
 		T0        time.Duration
 		Cluster   uint64
 		Since     int64 // the view's revision when it was sent
+		Highest   int64 // the highest revision that the node knew of then
 		Keys      int64 // how many claims the view had then that were not created after Since
 		Revision  int64
 		MemberRev int64   // create revision of this node's member key, 0: absent

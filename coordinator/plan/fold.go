@@ -146,6 +146,10 @@ func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
 				l.offeredAt = now
 			}
 			v.won(w, before, f.Revision, now)
+		case r.Current != nil && r.Current.Mod < w.IfMod:
+			v.wentBack(fmt.Sprintf("%s stands at revision %d after revision %d", r.Current.Key, r.Current.Mod, w.IfMod), now)
+			v.self.reread = true
+			return
 		case r.Current != nil:
 			if r.Current.Mod <= before.mod {
 				l.writeAt = now + writeRetry // another condition failed, which the watch has yet to tell

@@ -13,6 +13,7 @@ type placed struct {
 	moves    map[string]placement.Move
 	unplaced map[string]bool
 	agreed   bool            // all ready members plan alike
+	uniform  bool            // every member configures what this node does, and every claim is of a VIP that it configures
 	disputed map[string]bool // VIPs that configurations give different addresses
 }
 
@@ -39,8 +40,35 @@ func (v *View) placement() *placed {
 	for _, vip := range out.Unplaced {
 		p.unplaced[vip] = true
 	}
+	p.uniform = true
+	for _, st := range v.etcd.states {
+		p.uniform = p.uniform && st.Digest == v.digest
+	}
+	for vip, c := range v.etcd.claims {
+		p.uniform = p.uniform && (!c.valid() || c.Node == "" || v.vipHere(vip))
+	}
 	v.placed = p
 	return p
+}
+
+// uniform tells whether no address can go by two names.
+func (v *View) uniform() bool { return v.placement().uniform }
+
+// otherName tells under which other name, in a claim older than the given mod revision whose owner is not gone for long, an address of the VIP stands.
+func (v *View) otherName(vip string, before int64, now time.Duration) string {
+	if v.uniform() {
+		return ""
+	}
+	mine := texts(v.vips[vip].Prefixes)
+	for other, c := range v.etcd.claims {
+		if other == vip || !c.valid() || c.Node == "" || c.mod >= before || !slices.ContainsFunc(c.Addresses, func(a string) bool { return slices.Contains(mine, a) }) {
+			continue
+		}
+		if since, gone := v.evidence.gone[c.owner()]; !gone || now < since+max(v.cfg.Wait, c.wait()) {
+			return "its address is claimed as " + other
+		}
+	}
+	return ""
 }
 
 // PlacementInput is what this node plans with now.
@@ -77,12 +105,8 @@ func (v *View) rivalName(vip string, now time.Duration) (why string) {
 	overlap := func(list []string) bool {
 		return slices.ContainsFunc(list, func(a string) bool { return slices.Contains(mine, a) })
 	}
-	for other, c := range v.etcd.claims {
-		if other != vip && c.valid() && c.Node != "" && overlap(c.Addresses) {
-			if since, gone := v.evidence.gone[c.owner()]; !gone || now < since+max(v.cfg.Wait, c.wait()) {
-				return "its address is claimed as " + other
-			}
-		}
+	if why := v.otherName(vip, never64, now); why != "" {
+		return why
 	}
 	for node := range v.etcd.members {
 		st, said := v.etcd.states[node].State, v.etcd.states[node].mod > 0

@@ -46,6 +46,7 @@ type self struct {
 	renewBusy         bool
 	renewAt           time.Duration
 	stateBusy         bool
+	stateMod          int64 // revision of the state when it was written anew
 	stateAt, layoutAt time.Duration
 
 	started time.Duration
@@ -60,6 +61,7 @@ type good struct {
 	have      bool
 	t0        time.Duration // boot time before it was sent
 	memberRev int64         // the registration that it confirmed
+	revision  int64         // that it was answered at
 }
 
 func newSelf(_ Config, now Now) self { return self{started: now.Boot, mature: now.Boot} }
@@ -167,7 +169,8 @@ func (v *View) taken(value []byte) string {
 // refused notes, for the operator, that the name is in use, and by whom, as long as that is so.
 func (v *View) refused() {
 	text := ""
-	if m, ok := v.etcd.members[v.cfg.Node]; ok && v.self.phase == unregistered && v.self.pending == "" {
+	m, ok := v.etcd.members[v.cfg.Node]
+	if ok && v.self.phase == unregistered && v.self.pending == "" && !slices.Contains(v.self.known, m.Reg) {
 		text = v.taken(Encode(m.Member))
 	}
 	if text != "" && text != v.self.name {
@@ -208,7 +211,7 @@ func (v *View) foldCheck(f CheckAnswered, now time.Duration) {
 	switch {
 	case !v.etcd.synced || f.Since > v.etcd.rev:
 		return // sent by a view that has been forgotten
-	case v.etcd.cluster != 0 && f.Cluster != v.etcd.cluster || f.Revision < f.Since:
+	case v.etcd.cluster != 0 && f.Cluster != v.etcd.cluster || f.Revision < max(f.Since, f.Highest) || v.contradicts(f):
 		v.wentBack(fmt.Sprintf("a check answered revision %d of cluster %x after revision %d of cluster %x", f.Revision, f.Cluster, f.Since, v.etcd.cluster), now)
 		s.reread = true // a watch may go on unbroken
 		return
@@ -224,13 +227,8 @@ func (v *View) foldCheck(f CheckAnswered, now time.Duration) {
 	if m, err := decodeMember(f.Member); err != nil || m.Reg != s.reg.ID {
 		s.mend = true // overwritten by hand, and off its lease
 	}
-	created := int64(0)
-	for _, e := range f.Changed {
-		if e.Create > f.Since {
-			created++
-		}
-	}
 	v.fold(f.Changed, nil, now)
+	created := createdIn(f)
 	if f.Keys+created != f.Count {
 		s.checkErr = fmt.Errorf("%d claims where %d were expected; reading all again", f.Count, f.Keys+created)
 		s.reread = true
@@ -240,7 +238,31 @@ func (v *View) foldCheck(f CheckAnswered, now time.Duration) {
 		s.adopted = false
 		v.adopt(now)
 	}
-	s.good = good{true, max(s.good.t0, f.T0), f.MemberRev}
+	s.good = good{true, max(s.good.t0, f.T0), f.MemberRev, max(s.good.revision, f.Revision)}
+}
+
+// contradicts tells whether the answer lacks a change that this node knows of, and that is not older than what it asked for: then the store went back.
+func (v *View) contradicts(f CheckAnswered) bool {
+	for vip, c := range v.etcd.claims {
+		if c.absent || c.mod <= f.Since || c.mod > f.Revision {
+			continue
+		}
+		if !slices.ContainsFunc(f.Changed, func(e Entry) bool { return e.Key == "claims/"+vip && e.Mod >= c.mod }) && f.Keys+createdIn(f) == f.Count {
+			return true
+		}
+	}
+	return false
+}
+
+// createdIn counts the claims that the answer reports as made since the view's revision.
+func createdIn(f CheckAnswered) int64 {
+	n := int64(0)
+	for _, e := range f.Changed {
+		if e.Create > f.Since {
+			n++
+		}
+	}
+	return n
 }
 
 // adopt: the registration of the process before this one still stands; a node that was ready then is ready now.

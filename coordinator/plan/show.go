@@ -16,6 +16,8 @@ func (v *View) mayShow(vip string, now time.Duration) (until time.Duration, ok b
 		return 0, false
 	case !v.means(vip, c): // the claim is about these addresses
 		return 0, false
+	case !l.up && !v.uniform() && (v.self.good.revision < c.mod || v.otherName(vip, never64, now) != ""): // and no other is, as far as a check since it was won tells
+		return 0, false
 	case l.doubt || l.giving: // rule 4 [S2, S3]
 		return 0, false
 	case c.born() && !l.up: // rule 5

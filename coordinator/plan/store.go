@@ -243,6 +243,7 @@ func newEvidence() evidence { return evidence{map[MemberRef]time.Duration{}, map
 type seen struct {
 	mod   int64
 	since time.Duration
+	wait  time.Duration // the widest that anybody was known to have then: an old empty value may have been copied back
 }
 
 // judge brings the evidence up to date with the view. An owner is judged only from a state that is not older than its claim [S5].
@@ -266,7 +267,7 @@ func (ev *evidence) judge(s *store, vips map[string]VIP, now time.Duration) {
 		case !c.valid() || !c.Empty:
 			delete(ev.empty, vip)
 		case ev.empty[vip].mod != c.mod:
-			ev.empty[vip] = seen{c.mod, now}
+			ev.empty[vip] = seen{c.mod, now, max(c.wait(), s.widest())}
 		}
 	}
 }

@@ -104,7 +104,7 @@ func (v *View) Apply(f Fact, now Now) {
 	case StateWritten:
 		v.wrote(nil)
 		v.self.stateBusy = false
-		if v.self.phase == registered {
+		if v.self.phase == registered && v.etcd.states[v.cfg.Node].mod == v.self.stateMod { // else the watch has shown something newer
 			v.etcd.states[v.cfg.Node] = stated{State: f.State, mod: max(v.etcd.states[v.cfg.Node].mod, v.self.reg.MemberRev)}
 			v.placed = nil
 		}
@@ -160,7 +160,7 @@ func (v *View) Dispatched(actions []Action, now Now) {
 		case Renew:
 			v.self.renewBusy = true
 		case WriteState:
-			v.self.stateBusy = true
+			v.self.stateBusy, v.self.stateMod = true, v.etcd.states[v.cfg.Node].mod
 		case WriteLayout:
 			v.layoutBusy = true
 		case Check:

@@ -232,6 +232,10 @@ func (w *world) calm() {
 	}
 	w.upgradeAll()
 	w.judge.since = w.now
+	if w.mutant.hurry {
+		w.after(2*w.s.wait(), nil, func() { w.judge.settled = true })
+		return
+	}
 	w.after(2*settleEvery, nil, w.judge.settle)
 }
 

@@ -24,15 +24,17 @@ var mutants = []struct{ rule, theme string }{
 	{"S9: a check counts the claims", "missing"},
 	{"S9: a check brings the changed claims", "missing"},
 	{"S9: an empty claim is waited out", "missing"},
-	{"S10: the larger wait counts", ""},
+	{"S10: the larger wait counts", "moves"},
 	{"S10: an empty claim has the larger wait too", "missing"},
 	{"S10: who accepts a move asks for its own wait", "moves"},
-	{"rule 1: a check grows old", ""},
-	{"rule 3: W", ""},
+	{"rule 1: a check grows old", "stalls"},
+	{"rule 3: W", "lags"},
 	{"rule 4: a write that gives away counts as done", "moves"},
 	{"rule 4: the addresses are down first", "moves"},
 	{"rule 5: a claim out of nothing is not shown", "missing"},
 	{"rule 5: it is written only by who shows it", "missing"},
+	{"names: a claim is about the addresses that it lists", "roll-out"},
+	{"names: an address is not taken under a second name", "roll-out"},
 }
 
 // edits turn package plan into one whose rules can be broken. Each text stands once in its file; when one is not found, its rule has been rewritten, and
@@ -48,14 +50,16 @@ var edits = []struct{ file, sound, breakable string }{
 	{"show.go", `return until, now < until`, `return until, now < until || broken("rule 1: a check grows old")`},
 	{"self.go", `if f.Keys+created != f.Count {`, `if f.Keys+created != f.Count && !broken("S9: a check counts the claims") {`},
 	{"self.go", `v.fold(f.Changed, nil, now)`, `v.fold(pick("S9: a check brings the changed claims", nil, f.Changed), nil, now)`},
-	{"claims.go", `return e.since + max(v.cfg.Wait, c.wait())`, `return e.since + pick("S9: an empty claim is waited out", 0, pick("S10: an empty claim has the larger wait too", v.cfg.Wait, max(v.cfg.Wait, c.wait())))`},
+	{"claims.go", `return e.since + max(v.cfg.Wait, c.wait(), e.wait)`, `return e.since + pick("S9: an empty claim is waited out", 0, pick("S10: an empty claim has the larger wait too", v.cfg.Wait, max(v.cfg.Wait, c.wait(), e.wait)))`},
 	{"claims.go", `return since + max(v.cfg.Wait, c.wait())`, `return since + pick("S10: the larger wait counts", v.cfg.Wait, pick("rule 3: W", max(v.cfg.Wait, c.wait())/2, max(v.cfg.Wait, c.wait())))`},
 	{"claims.go", `n.WaitMS = max(n.WaitMS, v.waitMS())`, `n.WaitMS = pick("S10: who accepts a move asks for its own wait", n.WaitMS, max(n.WaitMS, v.waitMS()))`},
 	{"show.go", `case c.wait() < v.cfg.Wait:`, `case c.wait() < v.cfg.Wait && !broken("S10: who accepts a move asks for its own wait"):`},
 	{"show.go", `case l.doubt || l.giving:`, `case l.doubt || l.giving && !broken("rule 4: a write that gives away counts as done"):`},
-	{"claims.go", `down := !l.some && l.op == idle`, `down := (!l.some || broken("rule 4: the addresses are down first")) && l.op == idle`},
+	{"claims.go", `down := !l.some && l.op == idle`, `down := broken("rule 4: the addresses are down first") || !l.some && l.op == idle`},
 	{"show.go", `case c.born() && !l.up:`, `case c.born() && !l.up && !broken("rule 5: a claim out of nothing is not shown"):`},
-	{"claims.go", `l.lost && l.up && v.vipHere(vip)`, `l.lost && (l.up || broken("rule 5: it is written only by who shows it")) && v.vipHere(vip)`},
+	{"claims.go", `return slices.Equal(c.Addresses, texts(v.vips[vip].Prefixes))`, `return broken("names: a claim is about the addresses that it lists") || slices.Equal(c.Addresses, texts(v.vips[vip].Prefixes))`},
+	{"claims.go", `|| v.rivalName(vip, d.now.Boot) != ""`, `|| v.rivalName(vip, d.now.Boot) != "" && !broken("names: an address is not taken under a second name")`},
+	{"claims.go", `l.lost && l.up && d.now.Boot`, `l.lost && (l.up || broken("rule 5: it is written only by who shows it")) && d.now.Boot`},
 }
 
 // breakable is what the edits call.
@@ -108,6 +112,7 @@ func TestBrokenRules(t *testing.T) {
 		t.Run(m.rule, func(t *testing.T) {
 			breakRule(m.rule)
 			found, events := hunt(hunted{theme: m.theme, from: 1, most: 15_000, find: 1, promise: "promise 1", mutant: mutant{
+				hurry:   true,
 				noClock: m.rule == "S8: the clock is read before and after each kernel call",
 				noLate:  m.rule == "S7: W covers how late the kernel may be",
 			}})

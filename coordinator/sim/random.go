@@ -13,11 +13,11 @@ const (
 	restarts       // daemons come and go
 	stalls         // daemons and kernels stop in the middle of things
 	restores       // etcd goes back
-	drawn          // Random draws the themes before this
 	rollOut        // the configuration changes
+	themes
 )
 
-var themeNames = map[string]theme{"moves": moves, "lags": lags, "missing": missing, "restarts": restarts, "stalls": stalls, "restores": restores}
+var themeNames = map[string]theme{"moves": moves, "lags": lags, "missing": missing, "restarts": restarts, "stalls": stalls, "restores": restores, "roll-out": rollOut}
 
 // cycle is how many schedules in a row have the same mix: one of each theme but anything, which has the rest.
 const cycle = 16
@@ -25,11 +25,11 @@ const cycle = 16
 // Random is the schedule with this number.
 func Random(seed uint64) Schedule {
 	d := newDice(seed, 9)
-	return random(seed, theme(max(int(seed%cycle)-cycle+int(drawn), 0)), &d)
+	return random(seed, theme(max(int(seed%cycle)-cycle+int(themes), 0)), &d)
 }
 
 // themed is the number of the nth schedule of a theme other than anything.
-func themed(t theme, n uint64) uint64 { return n*cycle + cycle - uint64(drawn) + uint64(t) }
+func themed(t theme, n uint64) uint64 { return n*cycle + cycle - uint64(themes) + uint64(t) }
 
 // draft is a schedule in the making.
 type draft struct {
@@ -148,10 +148,10 @@ func (r *draft) writeTrouble() {
 
 func (r *draft) moves() {
 	r.Skew = r.one(2)
-	if r.one(3) {
+	if !r.one(3) {
 		r.brokenHandOver()
 	}
-	for range 1 + r.n(3) {
+	for range r.n(3) {
 		r.writeTrouble()
 		r.move()
 		if r.one(2) {

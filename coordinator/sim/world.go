@@ -30,6 +30,8 @@ var (
 type mutant struct {
 	noClock bool // S8: the executor does not look at the clock
 	noLate  bool // S7: W leaves out how late the kernel may be
+
+	hurry bool // not to be judged on whether it settles
 }
 
 // world is one schedule being run.
