@@ -36,7 +36,8 @@ func (d *decision) write(vip string, c claim, l *local) (ClaimWrite, bool) {
 	case v.mine(c):
 		return d.writeMine(vip, c, l)
 	case v.own(c):
-		if state, _, _ := v.readiness(d.now.Boot); state != StateJoining {
+		// As everybody sees it: a holder that counts as joining would have to hand over what it has just written again.
+		if v.self.leaving || v.etcd.states[v.cfg.Node].State.State == StateReady {
 			return d.restamp(vip, c), true
 		}
 	case !c.holds() && l.lost && l.up && d.now.Boot < v.keepUntil(l) && v.vipHere(vip) && !errors.Is(c.foreign, errNewer):

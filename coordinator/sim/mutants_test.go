@@ -13,9 +13,9 @@ import (
 // rules 1 to 5 in package plan.
 var mutants = []struct{ rule, theme string }{
 	{"S1: authority belongs to a registration and a stamp", "lags"},
-	{"S2: an unanswered transfer leaves doubt", "moves"},
-	{"S3: a new process is in doubt", "moves"},
-	{"S4: nothing goes back behind an own write", "moves"},
+	{"S2: an unanswered transfer leaves doubt", "hand-overs"},
+	{"S3: a new process is in doubt", "hand-overs"},
+	{"S4: nothing goes back behind an own write", "hand-overs"},
 	{"S5: an owner is not judged from a state older than its claim", "lags"},
 	{"S6: the timer of one registration does not run for the next", "lags"},
 	{"S7: W covers how late the kernel may be", "lags"},
@@ -24,15 +24,15 @@ var mutants = []struct{ rule, theme string }{
 	{"S9: a check counts the claims", "missing"},
 	{"S9: a check brings the changed claims", "missing"},
 	{"S9: an empty claim is waited out", "missing"},
-	{"S10: the larger wait counts", "moves"},
+	{"S10: the larger wait counts", "lags"},
 	{"S10: an empty claim has the larger wait too", "missing"},
-	{"S10: who accepts a move asks for its own wait", "moves"},
+	{"S10: who accepts a move asks for its own wait", "hand-overs"},
 	{"rule 1: a check grows old", "stalls"},
 	{"rule 3: W", "lags"},
 	{"rule 4: a write that gives away counts as done", "moves"},
 	{"rule 4: the addresses are down first", "moves"},
-	{"rule 5: a claim out of nothing is not shown", "missing"},
-	{"rule 5: it is written only by who shows it", "missing"},
+	{"rule 5: a claim out of nothing is not shown", "twice"},
+	{"rule 5: it is written only by who shows it", "twice"},
 	{"names: a claim is about the addresses that it lists", "roll-out"},
 	{"names: an address is not taken under a second name", "roll-out"},
 }
@@ -59,7 +59,7 @@ var edits = []struct{ file, sound, breakable string }{
 	{"show.go", `case c.born() && !l.up:`, `case c.born() && !l.up && !broken("rule 5: a claim out of nothing is not shown"):`},
 	{"claims.go", `return slices.Equal(c.Addresses, texts(v.vips[vip].Prefixes))`, `return broken("names: a claim is about the addresses that it lists") || slices.Equal(c.Addresses, texts(v.vips[vip].Prefixes))`},
 	{"claims.go", `|| v.rivalName(vip, d.now.Boot) != ""`, `|| v.rivalName(vip, d.now.Boot) != "" && !broken("names: an address is not taken under a second name")`},
-	{"claims.go", `l.lost && l.up && d.now.Boot`, `l.lost && (l.up || broken("rule 5: it is written only by who shows it")) && d.now.Boot`},
+	{"claims.go", `l.lost && l.up && d.now.Boot < v.keepUntil(l)`, `l.lost && (l.up && d.now.Boot < v.keepUntil(l) || broken("rule 5: it is written only by who shows it"))`},
 }
 
 // breakable is what the edits call.

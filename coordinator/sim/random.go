@@ -6,18 +6,20 @@ import "time"
 type theme int
 
 const (
-	anything theme = iota
-	moves          // VIPs change hands while writes are late or lost
-	lags           // one node sees late what happens to another
-	missing        // claims disappear
-	restarts       // daemons come and go
-	stalls         // daemons and kernels stop in the middle of things
-	restores       // etcd goes back
-	rollOut        // the configuration changes
+	anything  theme = iota
+	moves           // VIPs change hands while writes are late or lost
+	handOvers       // one hand-over is struck on both sides
+	lags            // one node sees late what happens to another
+	missing         // claims disappear
+	twice           // a claim disappears again while a write that found it missing is on its way
+	restarts        // daemons come and go
+	stalls          // daemons and kernels stop in the middle of things
+	restores        // etcd goes back
+	rollOut         // the configuration changes
 	themes
 )
 
-var themeNames = map[string]theme{"moves": moves, "lags": lags, "missing": missing, "restarts": restarts, "stalls": stalls, "restores": restores, "roll-out": rollOut}
+var themeNames = map[string]theme{"moves": moves, "hand-overs": handOvers, "lags": lags, "missing": missing, "twice": twice, "restarts": restarts, "stalls": stalls, "restores": restores, "roll-out": rollOut}
 
 // cycle is how many schedules in a row have the same mix: one of each theme but anything, which has the rest.
 const cycle = 16
@@ -59,10 +61,14 @@ func random(seed uint64, t theme, d *dice) Schedule {
 		}
 	case moves:
 		r.moves()
+	case handOvers:
+		r.handOver()
 	case lags:
 		r.lags()
 	case missing:
 		r.missing()
+	case twice:
+		r.missingTwice()
 	case restarts:
 		r.restarts()
 	case stalls:
@@ -147,11 +153,7 @@ func (r *draft) writeTrouble() {
 }
 
 func (r *draft) moves() {
-	r.Skew = r.one(2)
-	if !r.one(3) {
-		r.brokenHandOver()
-	}
-	for range r.n(3) {
+	for range 1 + r.n(3) {
 		r.writeTrouble()
 		r.move()
 		if r.one(2) {
@@ -164,8 +166,8 @@ func (r *draft) moves() {
 	}
 }
 
-// brokenHandOver strikes both sides of a hand-over in the middle of it.
-func (r *draft) brokenHandOver() {
+func (r *draft) handOver() {
+	r.Skew, r.VIPs = r.one(2), min(r.VIPs, 2)
 	r.add(Fault{At: r.at, For: r.between(r.wait()/2, 2*r.wait()), Kind: r.pick(Hold, Hold, Mute), Calls: writes, Actor: true, On: []moment{onAccept, onDel}[r.n(2)]})
 	r.add(Fault{At: r.at, For: r.upTo(r.wait() / 2), Kind: Drain, Node: r.anyNode()})
 	cut := Fault{At: r.at, For: r.upTo(r.timers().hold), Kind: Kill, Actor: true, On: []moment{onTransfer, onRaise, onRelease}[r.n(3)]}
@@ -173,10 +175,10 @@ func (r *draft) brokenHandOver() {
 		cut.Kind, cut.Calls, cut.For = r.pick(Lose, Kill), allCalls, 2*r.wait()
 	}
 	r.add(cut)
-	r.later(r.wait())
 }
 
 func (r *draft) lags() {
+	r.Skew = r.one(2)
 	lag := r.between(r.wait()/2, 3*r.wait())
 	r.add(Fault{At: r.at, For: lag, Kind: Hold, Node: r.peer, Calls: []calls{watching, watching | reads, watching | checks}[r.n(3)]})
 	for range 1 + r.n(3) {
@@ -188,7 +190,6 @@ func (r *draft) lags() {
 	}
 }
 
-// missingTwice lets a claim disappear again while a write that found it missing is still on its way.
 func (r *draft) missingTwice() {
 	late := r.between(r.wait()/2, r.wait()*5/2)
 	r.add(Fault{At: r.at, For: late, Kind: Hold, Node: r.node, Calls: []calls{writes, writes | watching, writes | watching | checks}[r.n(3)]})
@@ -196,14 +197,9 @@ func (r *draft) missingTwice() {
 	r.add(Fault{At: r.at + r.upTo(late), For: r.upTo(late), Kind: Drain, Node: r.anyNode()})
 	r.add(Fault{At: r.at + late - r.upTo(200*time.Millisecond), Kind: DelClaim, VIP: r.vip})
 	r.add(Fault{At: r.at + late - r.upTo(300*time.Millisecond), For: r.upTo(r.wait()), Kind: r.pick(Lose, Hold, Pause), Node: r.peer, Calls: checks | writes | watching})
-	r.later(2 * r.wait())
 }
 
 func (r *draft) missing() {
-	if r.one(3) {
-		r.missingTwice()
-		return
-	}
 	for range 1 + r.n(3) {
 		r.add(Fault{At: r.at, Kind: r.pick(DelClaim, DelClaim, PutClaim, CopyClaim), Node: r.node, VIP: r.vip})
 		for range 1 + r.n(3) {
@@ -217,9 +213,6 @@ func (r *draft) missing() {
 }
 
 func (r *draft) restarts() {
-	if r.one(3) {
-		r.brokenHandOver()
-	}
 	for range 1 + r.n(4) {
 		f := Fault{At: r.later(r.span() / 2), For: r.upTo(r.timers().hold), Kind: r.pick(Kill, Kill, Leave, Reboot), Node: r.node, Actor: r.one(2), On: moment(r.n(int(moments)))}
 		if r.one(4) {
