@@ -15,7 +15,7 @@ var mutants = []struct{ rule, theme string }{
 	{"S1: authority belongs to a registration and a stamp", "lags"},
 	{"S2: an unanswered transfer leaves doubt", "hand-overs"},
 	{"S3: a new process is in doubt", "hand-overs"},
-	{"S4: nothing goes back behind an own write", "hand-overs"},
+	{"S4: nothing goes back behind an own write", "moves"},
 	{"S5: an owner is not judged from a state older than its claim", "lags"},
 	{"S6: the timer of one registration does not run for the next", "lags"},
 	{"S7: W covers how late the kernel may be", "lags"},

@@ -167,14 +167,20 @@ func (r *draft) moves() {
 }
 
 func (r *draft) handOver() {
-	r.Skew, r.VIPs = r.one(2), min(r.VIPs, 2)
-	r.add(Fault{At: r.at, For: r.between(r.wait()/2, 2*r.wait()), Kind: r.pick(Hold, Hold, Mute), Calls: writes, Actor: true, On: []moment{onAccept, onDel}[r.n(2)]})
-	r.add(Fault{At: r.at, For: r.upTo(r.wait() / 2), Kind: Drain, Node: r.anyNode()})
-	cut := Fault{At: r.at, For: r.upTo(r.timers().hold), Kind: Kill, Actor: true, On: []moment{onTransfer, onRaise, onRelease}[r.n(3)]}
-	if r.one(2) {
-		cut.Kind, cut.Calls, cut.For = r.pick(Lose, Kill), allCalls, 2*r.wait()
+	r.Skew, r.Nodes, r.VIPs, r.LAN = r.one(2), 2, 1+r.n(2), false
+	during := func(f Fault, on ...moment) {
+		f.At, f.Actor, f.On = r.at, true, on[r.n(len(on))]
+		r.add(f)
 	}
-	r.add(cut)
+	during(Fault{For: r.between(r.wait()/2, 2*r.wait()), Kind: r.pick(Hold, Hold, Mute), Calls: writes}, onAccept, onDel)
+	r.add(Fault{At: r.at, For: r.upTo(r.wait() / 2), Kind: Drain, Node: min(r.n(4), 1) ^ 1}) // mostly the first, which is given the first VIP
+	switch r.n(3) {
+	case 0:
+		during(Fault{For: r.upTo(r.timers().hold), Kind: Kill}, onTransfer, onRelease)
+	case 1:
+		during(Fault{For: 2 * r.wait(), Kind: r.pick(Lose, Kill), Calls: allCalls}, onRaise, onTransfer)
+		during(Fault{Kind: Revoke}, onRaise)
+	}
 }
 
 func (r *draft) lags() {
