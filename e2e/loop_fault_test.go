@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -69,5 +70,24 @@ func TestPanicTakesTheAddressesDownFirst(t *testing.T) {
 		takenOver(t, c, n, began, takeover)
 		n.Restart()
 		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+	}
+}
+
+// An upgrade in place: another binary stands at the daemon's path, and SIGHUP makes the daemon become it.
+func TestUpgradeLosesNothing(t *testing.T) {
+	normal := os.Getenv("VIPLEASE_BINARY")
+	c, n := faulty(t)
+	for i := range rounds(1, 20) {
+		quiet(t, c, "upgrade", func() {
+			n.Install([]string{normal, labBuild(t)}[i%2])
+			n.Signal(syscall.SIGHUP)
+			await(t, "the daemon re-executes itself", 5*time.Second, func() bool { return strings.Count(n.Logs(), "msg=re-executing") == i+1 })
+			adopted(t, c, n)
+		})
+	}
+	if !*long { // it is the normal build now, which the signal that hangs the other does nothing to
+		n.Signal(syscall.SIGUSR1)
+		observe(100 * time.Millisecond)
+		adopted(t, c, n)
 	}
 }
