@@ -83,10 +83,10 @@ func (v *View) Apply(f Fact, now Now) {
 		v.foldSnapshot(f, now.Boot)
 		v.self.reading = ""
 	case ReadFailed:
-		if text := f.Err.Error(); text != v.self.reading {
-			v.self.reading = text
-			v.note("", "fault", "cannot read etcd: "+text)
+		if v.self.reading == "" { // once; status has the latest
+			v.note("", "fault", "cannot read etcd: "+f.Err.Error())
 		}
+		v.self.reading = f.Err.Error()
 	case BatchSeen:
 		v.foldBatch(f, now.Boot)
 	case CheckAnswered:
