@@ -31,7 +31,14 @@ func (j *judge) breaks(format string, args ...any) {
 	}
 }
 
-// set is told of every address that is set. One that goes breaks nothing.
+// gone is told of every address that goes. In a schedule that must not move anything none may.
+func (j *judge) gone(n *node, slot int) {
+	if j.w.s.Still > 0 && j.w.now >= j.w.s.Still {
+		j.breaks("promise 5: %s went from %s", slotAddress(slot).Prefix.Addr(), n.name)
+	}
+}
+
+// set is told of every address that is set.
 func (j *judge) set() { j.changed = true }
 
 // look judges what is so after an event: one holder.

@@ -73,6 +73,7 @@ func (k *kernel) drop(i int) {
 	}
 	k.slots[i].up = false
 	k.up &^= 1 << i
+	k.n.w.judge.gone(k.n, i)
 	k.flap(i, false)
 }
 

@@ -10,11 +10,12 @@ import (
 type Schedule struct {
 	Seed        uint64 // of all that is not said here: delays, clock rates, how late kernels are
 	Nodes, VIPs int
-	Quick       bool   // timers of a third: more happens in less time
-	Skew        bool   // half of the nodes run a longer hold
-	Change      change // of the configuration, which reaches node by node
-	LAN         bool   // the nodes can hear each other
-	Noise       int    // how often single calls and events go wrong, 0 to 3
+	Quick       bool          // timers of a third: more happens in less time
+	Skew        bool          // half of the nodes run a longer hold
+	Change      change        // of the configuration, which reaches node by node
+	LAN         bool          // the nodes can hear each other
+	Noise       int           // how often single calls and events go wrong, 0 to 3
+	Still       time.Duration // if not 0: from here on nothing happens that may take an address down
 	Faults      []Fault
 }
 

@@ -79,7 +79,7 @@ func smallerSchedules(s Schedule) []Schedule {
 	if s.Skew {
 		add(func(s *Schedule) { s.Skew = false })
 	}
-	if !s.Quick {
+	if !s.Quick && s.Still == 0 {
 		add(func(s *Schedule) { s.Quick = true })
 	}
 	if s.Nodes > 2 {

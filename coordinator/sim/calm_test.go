@@ -1,0 +1,43 @@
+package sim
+
+import (
+	"testing"
+	"time"
+)
+
+// TestNothingMovesNeedlessly is promise 5: a crash with restart, a lost lease, a new leader of etcd, a watch that breaks: no address goes for a moment.
+func TestNothingMovesNeedlessly(t *testing.T) {
+	n := uint64(400)
+	if testing.Short() {
+		n = 40
+	}
+	for seed := range n {
+		s := still(seed)
+		if o := run(s, mutant{}, false); o.Verdict != "" {
+			t.Fatalf("seed %d, event %d: %s\n%#v", seed, o.Events, o.Verdict, shrink(s, mutant{}))
+		}
+	}
+}
+
+// still is a schedule of what must not be noticed, one after the other, in a cluster that stands.
+func still(seed uint64) Schedule {
+	d := newDice(seed, 10)
+	s := Schedule{Seed: seed, Nodes: 2 + d.n(3), VIPs: 1 + d.n(6), Still: 20 * time.Second}
+	at := s.Still
+	for range 1 + d.n(4) {
+		f := Fault{At: at, Node: d.n(s.Nodes), Kind: []Kind{Kill, Revoke, DelMember, NoQuorum, Break, Compact, Lie, Hold}[d.n(8)], Calls: watching}
+		switch f.Kind {
+		case Kill: // systemd starts it again after 100 ms; an upgrade takes as long
+			f.For = d.between(100*ms, 1000*ms)
+		case NoQuorum: // while etcd elects a leader
+			f.For = d.between(500*ms, 1600*ms)
+		case Lie:
+			f.Calls, f.For = leaseCalls, d.between(500*ms, 1500*ms)
+		case Hold:
+			f.For = d.between(500*ms, 6000*ms)
+		}
+		s.Faults = append(s.Faults, f)
+		at += d.between(8*time.Second, 12*time.Second).Truncate(ms)
+	}
+	return s
+}
