@@ -312,6 +312,7 @@ func TestEtcdRestored(t *testing.T) {
 	c.Settled()
 	s := c.Etcd.Servers[0]
 	for i := range rounds(1, 20) {
+		c.Settled()
 		quiet(t, c, "a copy is made", func() { saved(s) })
 		n := c.Nodes[i%len(c.Nodes)]
 		run(t, n, "drain", "--wait", "--timeout", "10s")
@@ -441,8 +442,8 @@ func TestEtcdFull(t *testing.T) {
 	for _, n := range c.Nodes {
 		n.Start(c.Config(n.Name))
 	}
-	c.Settled()
 	for range rounds(1, 20) {
+		c.Settled()
 		quiet(t, c, "etcd is full", func() { fill(t, c); observe(2 * cluster.TTL) })
 
 		n, began := c.Nodes[1], time.Now()

@@ -172,8 +172,11 @@ func (s *Server) Stop() {
 // Kill ends the server without a word (SIGKILL).
 func (s *Server) Kill() { s.process.kill() }
 
-// Pause stops the server in its tracks (SIGSTOP): its connections stay open and silent.
-func (s *Server) Pause() { s.process.signal(syscall.SIGSTOP) }
+// Pause stops the server in its tracks (SIGSTOP) and waits until it stands: its connections stay open and silent.
+func (s *Server) Pause() {
+	s.lab.t.Helper()
+	s.lab.check(s.process.pause(), "pause "+s.Name)
+}
 
 // Continue lets a paused server go on.
 func (s *Server) Continue() { s.process.signal(syscall.SIGCONT) }

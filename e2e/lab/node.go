@@ -162,8 +162,14 @@ func (n *Node) Kill() {
 	n.daemon.kill()
 }
 
-// Pause stops the daemon in its tracks (SIGSTOP); its children go on.
-func (n *Node) Pause() { n.lab.t.Helper(); n.Signal(syscall.SIGSTOP) }
+// Pause stops the daemon in its tracks (SIGSTOP) and waits until it stands; its children go on.
+func (n *Node) Pause() {
+	n.lab.t.Helper()
+	if !n.Running() {
+		n.lab.t.Fatalf("lab: pause the daemon of %s: it does not run; its log ends:\n%s", n.Name, n.tail(10))
+	}
+	n.lab.check(n.daemon.pause(), "pause the daemon of "+n.Name)
+}
 
 // Continue lets a paused daemon go on.
 func (n *Node) Continue() { n.lab.t.Helper(); n.Signal(syscall.SIGCONT) }

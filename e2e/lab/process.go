@@ -70,6 +70,35 @@ func (p *process) running() bool {
 // signal sends to the process alone, not to its children.
 func (p *process) signal(s syscall.Signal) { p.cmd.Process.Signal(s) }
 
+// pause stops the process in its tracks and waits until it has stopped: each of its threads stops by itself, and until then it goes on, which may take
+// milliseconds on a busy machine.
+func (p *process) pause() error {
+	p.signal(syscall.SIGSTOP)
+	return await(patience, func() error {
+		if !p.running() {
+			return nil
+		}
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
+		if err != nil {
+			return err
+		}
+		for _, task := range tasks {
+			stat, err := os.ReadFile(task)
+			if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+				continue // the thread has ended
+			}
+			if err != nil {
+				return err
+			}
+			// "pid (name) state ...": the name may hold anything (proc_pid_stat(5)).
+			if _, state, _ := bytes.Cut(stat[bytes.LastIndexByte(stat, ')'):], []byte(" ")); !bytes.HasPrefix(state, []byte("T")) {
+				return fmt.Errorf("%s is in state %.1s", task, state)
+			}
+		}
+		return nil
+	})
+}
+
 // kill ends the process and its group, and waits.
 func (p *process) kill() {
 	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
