@@ -36,10 +36,7 @@ func (d *decision) write(vip string, c claim, l *local) (ClaimWrite, bool) {
 	case v.mine(c):
 		return d.writeMine(vip, c, l)
 	case v.own(c):
-		// As everybody sees it: a holder that counts as joining would have to hand over what it has just written again.
-		if v.self.leaving || v.etcd.states[v.cfg.Node].State.State == StateReady {
-			return d.restamp(vip, c), true
-		}
+		return d.restamp(vip, c), true // a node that is joining keeps what it holds
 	case !c.holds() && l.lost && l.up && d.now.Boot < v.keepUntil(l) && v.vipHere(vip) && !errors.Is(c.foreign, errNewer):
 		return d.restamp(vip, c), true // its address has been up all along: nobody else can have waited W
 	case !c.valid():

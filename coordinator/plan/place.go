@@ -92,6 +92,9 @@ func (v *View) placementInput(p *placed) placement.Input {
 		m := placement.Member{Node: node, Weight: st.Weight, Ready: v.ready(node) && !(node == v.cfg.Node && v.self.leaving)}
 		p.agreed = p.agreed && (!m.Ready || st.Digest == v.digest && st.Planner == Planner)
 		m.Cannot = v.cannotHold(st, in.VIPs, meaning)
+		if _, drained := v.etcd.drains[node]; st.State == StateJoining && !drained {
+			v.keeps(node, &m, in.VIPs)
+		}
 		in.Members = append(in.Members, m)
 	}
 	return in
@@ -133,6 +136,22 @@ func (v *View) layoutOf(st State) (Layout, bool) {
 	}
 	l, ok := v.etcd.layouts[st.Digest]
 	return l, ok
+}
+
+// keeps lets a member that is joining keep what it holds, and gives it nothing more: after etcd was away from everybody, everybody comes back as joining
+// with its claims, and nothing needs to move.
+func (v *View) keeps(node string, m *placement.Member, vips []placement.VIP) {
+	cannot := placement.Set{}
+	for i, vip := range vips {
+		if vip.Holder != node || m.Cannot.Has(i) {
+			cannot.Add(i)
+		} else {
+			m.Ready = true
+		}
+	}
+	if m.Ready {
+		m.Cannot = cannot
+	}
 }
 
 // meanings says what every VIP name means: what its claim says, else what the configuration of the first member by name says. A name with two meanings
