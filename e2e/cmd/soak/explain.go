@@ -44,7 +44,7 @@ func title(text string) { fmt.Printf("\n== %s\n", text) }
 
 // explainRed shows what happened around the first overlaps.
 func (s *run) explainRed() {
-	const before, after, most = 10 * time.Second, time.Second, 3
+	const before, after, most = 10 * time.Second, aftermath, 3
 	all := s.Judge.Overlaps()
 	title(fmt.Sprintf("%d overlaps", len(all)))
 	for _, o := range all {

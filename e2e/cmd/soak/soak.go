@@ -18,6 +18,8 @@ import (
 const (
 	settling = 30 * time.Second // how long everything may take to come to rest when nothing is broken any more
 	calm     = 2 * time.Second  // how long nothing happens then
+
+	aftermath = time.Second // what is shown of the time after an overlap's beginning
 )
 
 // Why a soak ends before its time.
@@ -53,12 +55,18 @@ func soak(ctx context.Context, o options) int {
 	fmt.Printf("seed %d: %d nodes, %d VIPs, %d servers of etcd, %g faults a minute\n", o.seed, o.nodes, o.vips, len(s.Etcd.Servers), o.rate)
 	err = s.run(ctx)
 	halt := sinceBoot()
+	if errors.Is(err, errRed) {
+		<-time.After(aftermath)
+	}
 	if verdict := s.Judge.Verdict(); verdict != nil {
 		err = fmt.Errorf("%w: %w", errRed, verdict)
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		s.explain(halt, err)
 	}
+	last, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	s.revisions[1], _ = s.Revision(last) // 0 where etcd is away
+	cancel()
 	f := s.figures(halt)
 	f.print()
 	status := 0
@@ -138,7 +146,6 @@ func (s *run) run(ctx context.Context) error {
 			return err
 		}
 		if s.elapsed() >= s.o.length-calm {
-			s.revisions[1], _ = s.Revision(ctx)
 			return nil
 		}
 	}
