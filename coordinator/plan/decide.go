@@ -45,7 +45,7 @@ func (d *decision) registration() {
 	if s.revoke != 0 {
 		d.do(Revoke{s.revoke})
 	}
-	if s.phase != unregistered || s.registers || s.leaving || !v.etcd.synced || !d.at(s.at) {
+	if s.phase != unregistered || s.registers || !v.observed || s.leaving || !v.etcd.synced || !d.at(s.at) {
 		return
 	}
 	if m, ok := v.etcd.members[v.cfg.Node]; ok && (s.pending == "" || m.Reg != s.pending) {
@@ -142,7 +142,7 @@ func (d *decision) cannot(vip string) string {
 
 func (d *decision) state() {
 	v, s := d.v, &d.v.self
-	if s.phase != registered || s.adopted || !v.etcd.synced {
+	if s.phase != registered || s.adopted || !v.etcd.synced || !v.observed {
 		return
 	}
 	want, have := d.wanted(), v.etcd.states[v.cfg.Node]

@@ -45,7 +45,7 @@ func (v *View) placement() *placed {
 		p.uniform = p.uniform && st.Digest == v.digest
 	}
 	for vip, c := range v.etcd.claims {
-		p.uniform = p.uniform && (!c.valid() || c.Node == "" || v.vipHere(vip))
+		p.uniform = p.uniform && (!c.valid() || c.Node == "" || v.vipHere(vip) && v.means(vip, c))
 	}
 	v.placed = p
 	return p
