@@ -22,7 +22,7 @@ func TestWhereNamespacesAreForbidden(t *testing.T) {
 	}{
 		{"a test skips", "CI=", 0, "SKIPPED, MISSING: make namespaces"},
 		{"a test under CI fails", "CI=true", 1, "lab: missing: make namespaces"},
-		{"a program fails", inhabitEnv + "=return", 1, "MISSING: make namespaces"},
+		{"a program fails", inhabitEnv + "=return", 1, "lab: make namespaces"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cmd := exec.Command("sh", "-c", `echo 0 >/proc/sys/user/max_net_namespaces && exec "$0" -test.v -test.run=TestSetUpIsQuick`, self)
