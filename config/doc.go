@@ -3,7 +3,8 @@
 // # What a configuration is
 //
 // One file, the same on every node, /etc/viplease/viplease.toml by default.
-// sample.toml in this folder (and [Sample]) shows every key with its default.
+// sample.toml in this folder (and [Sample]) shows every key with its default
+// and says what it is for; the manual is made from it ([Reference]).
 // A [Config] that [Load] or [Parse] returned without an error is right in
 // itself: every address is valid and stands in it once, every timer obeys the
 // relations that the protocol needs, every file that it names could be read.

@@ -24,6 +24,7 @@ type reader struct {
 	root     map[string]any
 	lines    map[string]int      // path in the document: line
 	known    map[string][]string // key of a table, without indexes: its keys
+	wanted   map[string]wanted   // full key, without indexes: what was asked for
 	problems Problems
 }
 
@@ -53,7 +54,7 @@ func read(file string, data []byte) (*reader, error) {
 		return nil, Problems{{File: file, Text: fmt.Sprintf("is larger than %d MiB; this is no configuration of viplease", maxFile>>20)}}
 	}
 	doc := string(data)
-	r := &reader{file: file, root: map[string]any{}, known: map[string][]string{}}
+	r := &reader{file: file, root: map[string]any{}, known: map[string][]string{}, wanted: map[string]wanted{}}
 	if _, err := toml.Decode(doc, &r.root); err != nil {
 		return nil, Problems{syntaxProblem(file, doc, err)}
 	}
@@ -131,6 +132,7 @@ func (t table) wrongChoice(key string, v any, write string) {
 
 // text reads a string; an empty one counts as absent.
 func (t table) text(key, absent string) string {
+	t.want(key, "string", "", "")
 	switch v, _ := t.value(key); v := v.(type) {
 	case nil:
 	case string:
@@ -145,6 +147,7 @@ func (t table) text(key, absent string) string {
 
 // texts reads a list of strings.
 func (t table) texts(key string) []item {
+	t.want(key, "list of strings", "", "")
 	v, ok := t.value(key)
 	if !ok {
 		return nil
@@ -169,6 +172,7 @@ func (t table) texts(key string) []item {
 
 // flag reads true or false.
 func (t table) flag(key string, absent bool) bool {
+	t.want(key, "true or false", "", "")
 	v, ok := t.value(key)
 	if !ok {
 		return absent
@@ -183,6 +187,7 @@ func (t table) flag(key string, absent bool) bool {
 
 // number reads a whole number within bounds.
 func (t table) number(key string, absent, least, most int) int {
+	t.wantNumber(key, least, most)
 	v, ok := t.value(key)
 	if !ok {
 		return absent
@@ -203,6 +208,7 @@ func (t table) number(key string, absent, least, most int) int {
 
 // duration reads a Go duration within bounds.
 func (t table) duration(key string, absent, least, most time.Duration) time.Duration {
+	t.wantDuration(key, "duration", least, most)
 	v, ok := t.value(key)
 	if !ok {
 		return absent
@@ -229,6 +235,7 @@ func (t table) duration(key string, absent, least, most time.Duration) time.Dura
 // seconds reads a duration that must be whole seconds.
 func (t table) seconds(key string, absent, least, most time.Duration) time.Duration {
 	d := t.duration(key, absent, least, most)
+	t.wantDuration(key, "duration, whole seconds", least, most)
 	if whole := roundUp(d, time.Second); whole != d {
 		t.problem(key, "%s is not whole seconds; write %q", t.written(key), short(whole))
 		return absent

@@ -107,12 +107,14 @@ func readBalance(t table, l Lease) Balance {
 		t.problem("interval", "%s is under 2 x (check_timeout %s + %s for a hand-over) = %s; write at least %q",
 			t.written("interval"), short(l.CheckTimeout), short(handOver), short(least), short(least))
 	}
+	t.want("moves_per_round", `"all" or a whole number`, "0", "")
 	moves, _ := t.value("moves_per_round")
 	if _, ok := moves.(int64); ok {
 		b.MovesPerRound = t.number("moves_per_round", All, 0, math.MaxInt32)
 	} else if moves != nil && moves != "all" {
 		t.wrongChoice("moves_per_round", moves, `"all" or a number`)
 	}
+	t.want("failback", `"always" or "never"`, "", "")
 	switch v, _ := t.value("failback"); v {
 	case nil, "always":
 		b.Failback = true
