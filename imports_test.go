@@ -18,6 +18,7 @@ var allowed = map[string][]string{
 	"coordinator":           {"coordinator/placement", "coordinator/plan"},
 	"control":               {"coordinator"},
 	"health":                {}, "hooks": {}, "sockets": {}, "importer": {},
+	"manual":                {"config"},
 }
 
 // pure packages do no I/O, ask no clock and start nothing.
