@@ -78,7 +78,7 @@ func run(ctx context.Context, path string) error {
 		Now: now, Registry: e, Claims: e, Feed: e,
 		Kernel: &kernelPort{kernel: kernel, cfg: cfg, log: log}, Events: eventPort{kernel}, Announcer: announcerPort{announcer},
 		Ears:   earPort{arpnotify.NewListener(arpnotify.ListenerConfig{Now: sinceBoot, Log: log}), &arpnotify.Prober{}},
-		Memory: memoryPort{dir: dir, boot: id.boot, node: cfg.Node},
+		Memory: memoryPort{dir: dir, boot: id.boot, node: cfg.Node}, Connections: connections(cfg, log),
 	})
 	injectFaults(c)
 	ln, err := control.Listen(cfg.Control.Socket, 0o660)

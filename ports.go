@@ -17,6 +17,7 @@ import (
 	"viplease/leases"
 	"viplease/netif"
 	"viplease/runstate"
+	"viplease/sockets"
 )
 
 // The drivers and the coordinator do not know each other. These are the plugs between them: they translate and decide nothing.
@@ -218,6 +219,32 @@ func (p *kernelPort) Present() (map[plan.Address]bool, error) {
 		have[plan.Address(a.Address)] = true
 	}
 	return have, err
+}
+
+// connectionPort is package sockets.
+type connectionPort struct{}
+
+// connections is nil, the interface, where connections are to be left alone or cannot be reset.
+func connections(cfg config.Config, log *slog.Logger) coordinator.Connections {
+	if !cfg.ResetConnections {
+		return nil
+	}
+	if err := sockets.Supported(); err != nil {
+		log.Warn("connections to a VIP that leaves this node cannot be reset; write reset_connections = false to do without", "err", err)
+		return nil
+	}
+	return connectionPort{}
+}
+
+func (connectionPort) Reset(addresses []plan.Address, inTime func() bool) error {
+	list := make([]netip.Addr, len(addresses))
+	for i, a := range addresses {
+		if list[i] = a.Prefix.Addr(); list[i].IsLinkLocalUnicast() && list[i].Is6() {
+			list[i] = list[i].WithZone(a.Link)
+		}
+	}
+	_, err := sockets.Destroy(list, inTime)
+	return err
 }
 
 // eventPort is netif's events.

@@ -14,18 +14,20 @@ const DefaultPath = "/etc/viplease/viplease.toml"
 
 // Config is a checked configuration, all defaults filled in.
 type Config struct {
-	Path     string        // as it was given to Load or Parse
-	Group    string        // one name for the nodes that share these VIPs
-	Node     string        // this node; by default the host name
-	Mature   time.Duration // a node is ready when it was healthy for so long
-	Etcd     Etcd
-	Lease    Lease
-	Balance  Balance
-	Takeover Takeover
-	Announce Announce
-	VIPs     []VIP // every [[vip]], then every member of every [[pool]]
-	Control  Control
-	Metrics  Metrics
+	Path   string        // as it was given to Load or Parse
+	Group  string        // one name for the nodes that share these VIPs
+	Node   string        // this node; by default the host name
+	Mature time.Duration // a node is ready when it was healthy for so long
+	// ResetConnections resets the TCP connections of a VIP on the node that gives it up.
+	ResetConnections bool
+	Etcd             Etcd
+	Lease            Lease
+	Balance          Balance
+	Takeover         Takeover
+	Announce         Announce
+	VIPs             []VIP // every [[vip]], then every member of every [[pool]]
+	Control          Control
+	Metrics          Metrics
 }
 
 // Takeover is section 4 of the design, taking VIPs over before W has passed.
@@ -113,6 +115,8 @@ func readAll(r *reader, env Env) Config {
 		Group:  top.label("group", ""),
 		Node:   readNode(top, env),
 		Mature: top.duration("mature", 5*time.Second, 0, maxMature),
+
+		ResetConnections: top.flag("reset_connections", true),
 	}
 	if c.Group == "" && !top.has("group") {
 		top.problem("group", `is missing; write group = "www", or another name that all nodes share`)

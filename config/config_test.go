@@ -55,7 +55,7 @@ func TestDesign(t *testing.T) {
 		Path:   "viplease.toml",
 		Group:  "www",
 		Node:   "proxy-001",
-		Mature: 5 * time.Second,
+		Mature: 5 * time.Second, ResetConnections: true,
 		Etcd: Etcd{
 			Endpoints: []string{"https://10.0.0.1:2379", "https://10.0.0.2:2379", "https://10.0.0.3:2379"},
 			Prefix:    "/viplease",

@@ -28,6 +28,9 @@ func (c Config) Describe(w io.Writer) {
 			c.Takeover.Misses, short(c.Takeover.ProbeInterval), short(c.Takeover.Grace), short(c.Takeover.Suspicion()))
 	}
 	line("balance", "%s", c.Balance.describe())
+	if !c.ResetConnections {
+		line("", "TCP connections to a VIP that leaves a node are not reset")
+	}
 	line("announce", "again every %s; neighbours are shared every %s", short(c.Announce.Refresh), short(c.Announce.ARPCache))
 	line("control", "%s", c.Control.Socket)
 	c.describeUnbuilt(w)

@@ -62,7 +62,7 @@ func newNode(etcd *fakeEtcd, kernel *fakeKernel) *node {
 	n := &node{etcd: etcd, kernel: kernel, memory: &fakeMemory{}, voice: &fakeAnnouncer{kernel: kernel}, ended: make(chan error, 1)}
 	n.Coordinator = New(Config{Plan: config(), Leave: 5 * time.Second, Log: slog.New(slog.DiscardHandler)}, Ports{
 		Now: func() plan.Now { return plan.Now{Boot: boot(), Wall: time.Now()} }, Registry: etcd, Claims: etcd, Feed: etcd,
-		Kernel: kernel, Events: kernel, Announcer: n.voice, Ears: fakeEars{}, Memory: n.memory,
+		Kernel: kernel, Events: kernel, Announcer: n.voice, Ears: fakeEars{}, Memory: n.memory, Connections: fakeConnections{kernel},
 	})
 	return n
 }

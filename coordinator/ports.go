@@ -20,6 +20,8 @@ type Ports struct {
 	Announcer Announcer
 	Ears      Ears
 	Memory    Memory
+
+	Connections Connections // nil: they are left alone
 }
 
 // What an error of Registry or Claims may be; any other means: try again.
@@ -70,6 +72,12 @@ type Kernel interface {
 	Delete(addresses []plan.Address) []error
 	// Present is what the kernel has, exactly.
 	Present() (map[plan.Address]bool, error)
+}
+
+// Connections are those of the addresses of this host.
+type Connections interface {
+	// Reset resets the TCP connections of addresses that are about to be deleted. It asks inTime again and again, and does nothing more once that says no.
+	Reset(addresses []plan.Address, inTime func() bool) error
 }
 
 // Events tells what changes on this host.

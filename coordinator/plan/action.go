@@ -78,6 +78,7 @@ type Item struct {
 	VIP       string
 	Addresses []Address
 	Fresh     bool // add, not a refresh of addresses that are up
+	Held      bool // del: they are up and the claim is still this node's, so that it may speak for them until they are gone
 }
 
 // Kind is what a ClaimWrite does.

@@ -75,7 +75,7 @@ func (d *decision) addresses() {
 		switch {
 		case l.some && d.mustDelete(vip):
 			if d.at(l.delAt) {
-				del = append(del, Item{VIP: vip, Addresses: l.both()})
+				del = append(del, Item{VIP: vip, Addresses: l.both(), Held: l.up && v.mine(v.etcd.claims[vip])})
 			}
 		case d.wants(vip):
 			switch it, ok := d.raise(vip); {
