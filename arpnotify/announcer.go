@@ -43,6 +43,7 @@ type Config struct {
 type Counters struct {
 	SentIPv4 uint64 // given to the kernel for an IPv4 address; each announcement has two
 	SentIPv6 uint64 // given to the kernel for an IPv6 address
+	Directed uint64 // given to the kernel for one host, see Audience; not among the two before
 	Withheld uint64 // not sent because it was not allowed
 	Deferred uint64 // put off by a full send queue, sent later
 	Errors   uint64 // tries that failed, one for each retry of a link
@@ -50,10 +51,11 @@ type Counters struct {
 
 // An Announcer announces addresses on links. Its methods may be called concurrently and in any order, also before Run.
 type Announcer struct {
-	now   func() time.Duration
-	log   *slog.Logger
-	times timetable
-	pace  time.Duration // between two frames of a link
+	now    func() time.Duration
+	log    *slog.Logger
+	times  timetable
+	pace   time.Duration   // between two frames of a link
+	passes []time.Duration // how long after its first announcement each host is told of an address
 
 	open func(link string) (wire, error) // openWire; tests put a wire of their own here
 
@@ -80,13 +82,14 @@ func New(c Config) *Announcer {
 		c.Rate = defaultRate
 	}
 	return &Announcer{
-		now:   c.Now,
-		log:   c.Log,
-		times: newTimetable(c.Settle, c.Refresh),
-		pace:  time.Second / time.Duration(c.Rate),
-		open:  openWire,
-		wake:  make(chan struct{}, 1),
-		links: make(map[string]*link),
+		now:    c.Now,
+		log:    c.Log,
+		times:  newTimetable(c.Settle, c.Refresh),
+		pace:   time.Second / time.Duration(c.Rate),
+		passes: passes(c.Settle),
+		open:   openWire,
+		wake:   make(chan struct{}, 1),
+		links:  make(map[string]*link),
 	}
 }
 
@@ -124,7 +127,11 @@ func (a *Announcer) turn() time.Duration {
 		now := a.now()
 		if now >= l.retryAt {
 			known := l.failure
-			if err := a.pump(l, now); err != nil && l.failure != known {
+			err := a.pump(l, now)
+			if err == nil {
+				err = a.visit(l, now)
+			}
+			if err != nil && l.failure != known {
 				a.log.Warn("link cannot announce", "link", l.name, "addresses", len(l.addrs), "err", err)
 			}
 		}
@@ -188,11 +195,7 @@ func (a *Announcer) announce(name string, addr netip.Addr, allowed func() bool, 
 	if a.stopped {
 		return ErrStopped
 	}
-	l := a.links[name]
-	if l == nil {
-		l = newLink(name, a.pace)
-		a.links[name] = l
-	}
+	l := a.link(name)
 	if n := l.addrs[addr]; n != nil {
 		n.allowed = allowed
 		return nil
@@ -212,6 +215,16 @@ func (a *Announcer) announce(name string, addr netip.Addr, allowed func() bool, 
 	return a.pump(l, now)
 }
 
+// link returns the link of that name.
+func (a *Announcer) link(name string) *link {
+	l := a.links[name]
+	if l == nil {
+		l = newLink(name, a.pace)
+		a.links[name] = l
+	}
+	return l
+}
+
 // Stop ends the announcements of addr on link. When it returns, no further frame for it is given to the kernel until
 // Announce is called again. It waits as long as Announce does, and does nothing for what is not announced.
 func (a *Announcer) Stop(link string, addr netip.Addr) {
@@ -224,6 +237,9 @@ func (a *Announcer) Stop(link string, addr netip.Addr) {
 	}
 	l.addrs[addr].take()
 	delete(l.addrs, addr)
+	for _, d := range l.desks {
+		d.drop(addr)
+	}
 }
 
 // Restart begins the schedule of every address on link anew: neighbours may have lost or replaced what they knew. Call

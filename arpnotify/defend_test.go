@@ -13,10 +13,10 @@ func TestDefend(t *testing.T) {
 		refresh time.Duration
 		want    string
 	}{
-		{600 * time.Millisecond, 0, "0s 100ms 300ms 600ms 1s 2s 4s "},
-		{3 * time.Second, 0, "0s 100ms 300ms 1s 2s 3s 4s "},
-		{5 * time.Second, 0, "0s 100ms 300ms 1s 2s 4s 5s "},
-		{50 * time.Millisecond, 0, "0s 50ms 150ms 350ms 1.05s 2.05s 4.05s "}, // it still is its first moment
+		{600 * time.Millisecond, 0, "0s 100ms 300ms 600ms 1s 2s 4s 8s 16s 32s "},
+		{3 * time.Second, 0, "0s 100ms 300ms 1s 2s 3s 4s 8s 16s 32s "},
+		{5 * time.Second, 0, "0s 100ms 300ms 1s 2s 4s 5s 8s 16s 32s "},
+		{50 * time.Millisecond, 0, "0s 50ms 150ms 350ms 1.05s 2.05s 4.05s 8.05s 16.05s 32.05s "}, // it still is its first moment
 	} {
 		inBubble(t, Config{}, func(t *testing.T, r *rig) {
 			must(t, r.Announce("eth0", vip4, yes))
@@ -30,7 +30,7 @@ func TestDefend(t *testing.T) {
 					t.Errorf("defended at %v: %s at %s, want %s", tt.at, kind, got, tt.want)
 				}
 			}
-			if got, want := times(shots, nthAddr(1), "reply"), "0s 100ms 300ms 1s 2s 4s "; got != want {
+			if got, want := times(shots, nthAddr(1), "reply"), "0s 100ms 300ms 1s 2s 4s 8s 16s 32s "; got != want {
 				t.Errorf("another address at %s, want %s", got, want)
 			}
 		})

@@ -3,9 +3,9 @@
 //
 // # When is an address announced?
 //
-// At once, from the goroutine that calls [Announcer.Announce], and again 0.1, 0.3, 1, 2 and 4 seconds later, when
-// Config.Settle is over, and then every Config.Refresh. One frame would be enough for a Linux neighbour that hears it; the
-// repeats are for the frame that is lost, for a switch port that is not forwarding yet, and for a former holder that
+// At once, from the goroutine that calls [Announcer.Announce], and again 0.1, 0.3, 1, 2, 4, 8, 16 and 32 seconds later,
+// when Config.Settle is over, and then every Config.Refresh. One frame would be enough for a Linux neighbour that hears
+// it; the repeats are for the frame that is lost, for a LAN that is not forwarding yet, and for a former holder that
 // still speaks. Each address has its own fixed place within the refresh period, so that a thousand of them do not speak
 // together.
 //
@@ -20,9 +20,17 @@
 // Frames are made here and leave by one AF_PACKET socket per link (CAP_NET_RAW), so the interface needs no other
 // address, and the hardware address is the one it has at that moment. Only Ethernet links can announce.
 //
+// # Who is told besides?
+//
+// Hosts that [Announcer.SetAudience] names, each by frames of its own: hosts that were seen on the LAN, at their Ethernet
+// addresses, so that those learn that ignore what is gratuitous or sent to all; and hosts known by their IP addresses
+// alone. They are told when the first announcement has left, a second later and when Config.Settle is over. No frame to
+// one host is sent while one to all waits.
+//
 // # How many at once?
 //
-// 128 frames per link at once, then Config.Rate per second. What is sent least often goes first: when 300 addresses are
+// 128 frames per link at once, then Config.Rate per second; neighbours have a pace of their own, a notice has the one that
+// it asks for. What is sent least often goes first: when 300 addresses are
 // acquired together, the first frame of each leaves before any second one, and new addresses overtake refreshes.
 //
 // # What must never be sent?

@@ -138,7 +138,7 @@ func TestNoCarrierIsAFailure(t *testing.T) {
 		}
 		r.lan.set(func(l *lan) { l.face.carrier, l.shots = true, nil })
 		pass(10 * time.Second)
-		if got, want := times(r.lan.take(), vip4, "request"), "0s 100ms 300ms 1s 2s 4s "; got != want {
+		if got, want := times(r.lan.take(), vip4, "request"), "0s 100ms 300ms 1s 2s 4s 8s "; got != want {
 			t.Errorf("announced at %s, want %s", got, want)
 		}
 	})
@@ -177,7 +177,7 @@ func TestNewHardwareAddressBeginsAnew(t *testing.T) {
 		pass(time.Minute) // at least one refresh notices
 		shots := r.lan.take()
 		for i := range 3 {
-			if got, want := times(shots, nthAddr(i), "request"), "0s 100ms 300ms 1s 2s 4s "; !strings.HasPrefix(got, want) {
+			if got, want := times(shots, nthAddr(i), "request"), "0s 100ms 300ms 1s 2s 4s 8s "; !strings.HasPrefix(got, want) {
 				t.Errorf("%s announced at %s, want %s", nthAddr(i), got, want)
 			}
 		}

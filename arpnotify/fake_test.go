@@ -22,6 +22,7 @@ type shot struct {
 	addr netip.Addr
 	kind string // request, reply or advert
 	mac  string
+	raw  []byte
 }
 
 // A lan stands in for the kernel: its wires record what they are given and fail as they are told.
@@ -86,7 +87,7 @@ func (w *fakeWire) send(b []byte) error {
 
 // read says what a frame announces. It reads fixed offsets, not with the code that wrote them.
 func read(b []byte) shot {
-	s := shot{mac: net.HardwareAddr(b[6:12]).String()}
+	s := shot{mac: net.HardwareAddr(b[6:12]).String(), raw: b}
 	switch {
 	case b[12] == 0x08 && b[13] == 0x06 && len(b) >= 42:
 		s.addr = netip.AddrFrom4([4]byte(b[28:32]))

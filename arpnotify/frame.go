@@ -30,34 +30,67 @@ func parts(addr netip.Addr) int {
 func frame(addr netip.Addr, part int, from face) ([]byte, error) {
 	switch {
 	case addr.Is6():
-		return advertisement(addr, from)
+		return advertisement(addr, from, allNodes, allNodesMAC)
 	case part == 0:
-		return arpFrame(arp.OperationRequest, addr, addr, from.mac, make(net.HardwareAddr, len(from.mac)))
+		return arpFrame(arp.OperationRequest, addr, addr, from.mac, make(net.HardwareAddr, len(from.mac)), ethernet.Broadcast)
 	default:
-		return arpFrame(arp.OperationReply, addr, addr, from.mac, from.mac)
+		return arpFrame(arp.OperationReply, addr, addr, from.mac, from.mac, ethernet.Broadcast)
 	}
+}
+
+// frameTo makes the given part of what tells one host of addr. None is gratuitous, so a host that ignores such frames takes it:
+// the answer that the host would get if it asked, and a question for its own address, from which it learns before it answers (RFC
+// 826; Linux takes the answer only if its entry is a second old, and the question always, arp_process in net/ipv4/arp.c). For IPv6
+// one of the two suffices. What goes to a host of unknown hardware address is sent to all and names the host.
+func frameTo(h Neighbor, addr netip.Addr, part int, from face) ([]byte, error) {
+	known := h.Hardware != hardware{}
+	to := net.HardwareAddr(h.Hardware[:])
+	switch {
+	case addr.Is6() && known:
+		return advertisement(addr, from, h.Addr, to)
+	case addr.Is6():
+		return solicitation(addr, h.Addr, from.mac)
+	case !known:
+		to = ethernet.Broadcast
+	}
+	if part == 0 {
+		return arpFrame(arp.OperationReply, addr, h.Addr, from.mac, to, to)
+	}
+	return arpFrame(arp.OperationRequest, addr, h.Addr, from.mac, make(net.HardwareAddr, len(from.mac)), to)
+}
+
+// solicitation makes the question of one address for another's link-layer address, which tells that of the asker (RFC 4861 section
+// 7.2.3).
+func solicitation(asker, target netip.Addr, mac net.HardwareAddr) ([]byte, error) {
+	m := &ndp.NeighborSolicitation{TargetAddress: target, Options: []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: mac}}}
+	return toSolicitedNode(m, asker, target, mac)
 }
 
 // question makes the frame that asks all neighbours whether one of them uses addr, and tells them nothing: the ARP Probe
 // of RFC 5227 section 2.1.1, or the solicitation of RFC 4862 section 5.4.2.
 func question(addr netip.Addr, mac net.HardwareAddr) ([]byte, error) {
 	if addr.Is4() {
-		return arpFrame(arp.OperationRequest, netip.IPv4Unspecified(), addr, mac, make(net.HardwareAddr, len(mac)))
+		return arpFrame(arp.OperationRequest, netip.IPv4Unspecified(), addr, mac, make(net.HardwareAddr, len(mac)), ethernet.Broadcast)
 	}
-	group, err := ndp.SolicitedNodeMulticast(addr)
+	return toSolicitedNode(&ndp.NeighborSolicitation{TargetAddress: addr}, netip.IPv6Unspecified(), addr, mac)
+}
+
+// toSolicitedNode makes a frame with m to the group that the holder of target listens to (RFC 4291 section 2.7.1).
+func toSolicitedNode(m ndp.Message, from, target netip.Addr, mac net.HardwareAddr) ([]byte, error) {
+	group, err := ndp.SolicitedNodeMulticast(target)
 	if err != nil {
 		return nil, fmt.Errorf("make neighbour solicitation: %w", err)
 	}
 	last := group.As16()
 	to := net.HardwareAddr{0x33, 0x33, last[12], last[13], last[14], last[15]} // RFC 2464 section 7
-	return ndFrame(&ndp.NeighborSolicitation{TargetAddress: addr}, netip.IPv6Unspecified(), group, mac, to)
+	return ndFrame(m, from, group, mac, to)
 }
 
-// arpFrame makes an ARP packet to all. It is gratuitous when sender and target are the same address: then a request
+// arpFrame makes an ARP packet to the Ethernet address given. It is gratuitous when sender and target are the same address: then a request
 // leaves the target's hardware address zero (RFC 5227 sections 1.1 and 2.3), and a reply names the sender's (RFC 5944
 // section 4.6); Linux takes a reply for gratuitous only then, and only a gratuitous one changes an entry younger than a
 // second (arp_is_garp in net/ipv4/arp.c).
-func arpFrame(op arp.Operation, sender, target netip.Addr, mac, targetMAC net.HardwareAddr) ([]byte, error) {
+func arpFrame(op arp.Operation, sender, target netip.Addr, mac, targetMAC, to net.HardwareAddr) ([]byte, error) {
 	p, err := arp.NewPacket(op, mac, sender, targetMAC, target)
 	if err != nil {
 		return nil, fmt.Errorf("make ARP packet: %w", err)
@@ -67,20 +100,20 @@ func arpFrame(op arp.Operation, sender, target netip.Addr, mac, targetMAC net.Ha
 		return nil, fmt.Errorf("make ARP packet: %w", err)
 	}
 	// Frame pads to the 60 bytes that Ethernet asks for.
-	f := ethernet.Frame{Destination: ethernet.Broadcast, Source: mac, EtherType: ethernet.EtherTypeARP, Payload: payload}
+	f := ethernet.Frame{Destination: to, Source: mac, EtherType: ethernet.EtherTypeARP, Payload: payload}
 	return f.MarshalBinary()
 }
 
 // advertisement makes an unsolicited neighbour advertisement for addr. Override is what makes neighbours replace the
 // entry they have; Router must say what the kernel's own advertisements say, or hosts drop this one from their default
 // routers (RFC 4861 section 7.2.5).
-func advertisement(addr netip.Addr, from face) ([]byte, error) {
+func advertisement(addr netip.Addr, from face, to netip.Addr, toMAC net.HardwareAddr) ([]byte, error) {
 	return ndFrame(&ndp.NeighborAdvertisement{
 		Router:        from.router,
 		Override:      true,
 		TargetAddress: addr,
 		Options:       []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: from.mac}},
-	}, addr, allNodes, from.mac, allNodesMAC)
+	}, addr, to, from.mac, toMAC)
 }
 
 // ndFrame makes a frame with a neighbour discovery message.

@@ -31,6 +31,8 @@ type link struct {
 	waiting queue // by time: not due yet
 	ready   queue // by rank: due, held up by the pace or a failure
 	pace    pace
+	desks   []*desk       // who is told directly; nil: nobody said so far
+	deskAt  time.Duration // not before: the send queue was full
 
 	wire    wire             // nil: not open
 	mac     net.HardwareAddr // as the last look found it
@@ -45,7 +47,7 @@ func newLink(name string, interval time.Duration) *link {
 		addrs:   make(map[netip.Addr]*announcement),
 		waiting: queue{less: byDue},
 		ready:   queue{less: byRank},
-		pace:    pace{interval: interval},
+		pace:    pace{interval: interval, burst: burst},
 	}
 }
 
@@ -78,8 +80,12 @@ func (a *Announcer) pump(l *link, now time.Duration) error {
 			a.sent(l, n, now)
 		}
 		n.take()
+		first := n.round == 0
 		if n.advance(a.times, now) {
 			l.plan(n, now)
+		}
+		if first && n.round > 0 {
+			l.begin(n, now)
 		}
 	}
 	return nil
@@ -187,6 +193,9 @@ func (l *link) restart(now time.Duration) {
 		n.restart(now)
 		l.plan(n, now)
 	}
+	for _, d := range l.desks {
+		d.clear()
+	}
 }
 
 // next is when l has to be pumped again.
@@ -200,6 +209,8 @@ func (l *link) next(now time.Duration) time.Duration {
 		if p := l.pace.next(); p > now {
 			at = max(p, now+paceStep)
 		}
+	} else {
+		at = min(at, l.nextVisit(now))
 	}
 	return max(at, l.retryAt)
 }

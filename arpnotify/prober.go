@@ -82,7 +82,7 @@ func (p *Prober) Probe(ctx context.Context, link string, addrs []netip.Addr, wai
 	if rate <= 0 {
 		rate = defaultProbeRate
 	}
-	pr.pace.interval = time.Second / time.Duration(rate)
+	pr.pace = pace{interval: time.Second / time.Duration(rate), burst: burst}
 	err := errors.Join(ctx.Err(), pr.prepare(addrs))
 	if err == nil && len(pr.order) > 0 {
 		err = pr.run(ctx)

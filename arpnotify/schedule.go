@@ -13,9 +13,12 @@ import (
 // addresses. It is far below the 1000 packets that a Linux receiver queues (net.core.netdev_max_backlog).
 const burst = 128
 
-// repeats are the delays of the announcements after the first one was sent.
+// repeats are the delays of the announcements after the first one was sent: close together for the frame that is lost, and then
+// each after twice the time, for a LAN that forwards nothing for a while, such as one whose spanning tree settles (30 s by IEEE
+// 802.1D), so that its hosts need not wait for the refresh.
 var repeats = [...]time.Duration{
 	0, 100 * time.Millisecond, 300 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second,
+	8 * time.Second, 16 * time.Second, 32 * time.Second,
 }
 
 // timetable says when an address is announced: at the rounds, counted from its first frame, and then every refresh.
@@ -24,8 +27,15 @@ type timetable struct {
 	refresh time.Duration // 0: never
 }
 
+// newTimetable leaves out the repeats that would come later than a refresh.
 func newTimetable(settle, refresh time.Duration) timetable {
-	rounds := slices.Clone(repeats[:])
+	rounds := []time.Duration{repeats[0]}
+	for i, at := range repeats[1:] {
+		if refresh > 0 && at-repeats[i] > refresh {
+			break
+		}
+		rounds = append(rounds, at)
+	}
 	if settle > 0 {
 		rounds = append(rounds, settle)
 		slices.Sort(rounds)
@@ -147,11 +157,12 @@ func (q *queue) Pop() any {
 // I.371). The zero credit is a full one.
 type pace struct {
 	interval time.Duration
+	burst    time.Duration // a number, at least 1
 	full     time.Duration // when the whole burst is available again
 }
 
 // next is when a frame may pass; not after now: at once.
-func (p *pace) next() time.Duration { return p.full - (burst-1)*p.interval }
+func (p *pace) next() time.Duration { return p.full - (p.burst-1)*p.interval }
 
 // spend takes one frame out of the credit.
 func (p *pace) spend(now time.Duration) { p.full = max(p.full, now) + p.interval }

@@ -20,7 +20,7 @@ func TestScheduleOfOneAddress(t *testing.T) {
 		}
 		pass(time.Hour)
 		shots := r.lan.take()
-		const want = "0s 100ms 300ms 1s 2s 4s 4.6s "
+		const want = "0s 100ms 300ms 1s 2s 4s 4.6s 8s 16s 32s "
 		for _, x := range []struct {
 			addr netip.Addr
 			kind string
@@ -29,7 +29,7 @@ func TestScheduleOfOneAddress(t *testing.T) {
 				t.Errorf("%s %s at %s, want %s", x.addr, x.kind, got, want)
 			}
 		}
-		if got, want := r.Counters(), (Counters{SentIPv4: 14, SentIPv6: 7}); got != want {
+		if got, want := r.Counters(), (Counters{SentIPv4: 20, SentIPv6: 10}); got != want {
 			t.Errorf("counters %+v, want %+v", got, want)
 		}
 	})
@@ -77,7 +77,7 @@ func TestSettleTakesItsPlaceInTheOrder(t *testing.T) {
 	inBubble(t, Config{Settle: 1500 * time.Millisecond}, func(t *testing.T, r *rig) {
 		_ = r.Announce("eth0", vip6, yes)
 		pass(time.Minute)
-		if got, want := times(r.lan.take(), vip6, "advert"), "0s 100ms 300ms 1s 1.5s 2s 4s "; got != want {
+		if got, want := times(r.lan.take(), vip6, "advert"), "0s 100ms 300ms 1s 1.5s 2s 4s 8s 16s 32s "; got != want {
 			t.Errorf("at %s, want %s", got, want)
 		}
 	})
@@ -163,8 +163,8 @@ func TestNotAllowedIsNotSent(t *testing.T) {
 		allow = true
 		r.mu.Unlock()
 		pass(time.Hour)
-		if s := r.lan.take(); len(s) != 8 || asked != 12 {
-			t.Errorf("sent %d frames, asked %d times, want 8 and 12", len(s), asked)
+		if s := r.lan.take(); len(s) != 14 || asked != 18 {
+			t.Errorf("sent %d frames, asked %d times, want 14 and 18", len(s), asked)
 		}
 	})
 }
@@ -322,7 +322,7 @@ func TestRefreshComesWithinOnePeriod(t *testing.T) {
 		for i := range 100 {
 			_ = r.Announce("eth0", nthAddr(i), yes)
 		}
-		pass(4 * time.Second)
+		pass(32 * time.Second)
 		r.lan.take()
 		pass(time.Minute)
 		seen := make(map[netip.Addr]bool)
@@ -335,12 +335,26 @@ func TestRefreshComesWithinOnePeriod(t *testing.T) {
 	})
 }
 
+// A refresh is never further apart than what comes before it.
+func TestNoRepeatIsLaterThanARefresh(t *testing.T) {
+	for refresh, want := range map[time.Duration]string{
+		0:                "[0s 100ms 300ms 1s 2s 4s 8s 16s 32s]",
+		time.Minute:      "[0s 100ms 300ms 1s 2s 4s 8s 16s 32s]",
+		10 * time.Second: "[0s 100ms 300ms 1s 2s 4s 8s 16s]",
+		time.Second:      "[0s 100ms 300ms 1s 2s]",
+	} {
+		if got := fmt.Sprint(newTimetable(0, refresh).rounds); got != want {
+			t.Errorf("refresh %v: announced at %s, want %s", refresh, got, want)
+		}
+	}
+}
+
 // A process that was stopped for a while does not send all it missed in one go.
 func TestLateRoundsKeepApart(t *testing.T) {
 	tt := newTimetable(4600*time.Millisecond, 0)
 	n := &announcement{addr: vip6}
 	n.advance(tt, 0)
-	now := 10 * time.Second // rounds 1 to 6 are overdue
+	now := time.Minute // all rounds are overdue
 	var gaps []time.Duration
 	for n.round < len(tt.rounds) {
 		if !n.advance(tt, now) {
@@ -349,7 +363,7 @@ func TestLateRoundsKeepApart(t *testing.T) {
 		gaps = append(gaps, n.due-now)
 		now = n.due
 	}
-	if got, want := fmt.Sprint(gaps), "[100ms 350ms 500ms 1s 300ms]"; got != want {
+	if got, want := fmt.Sprint(gaps), "[100ms 350ms 500ms 1s 300ms 1.7s 4s 8s]"; got != want {
 		t.Errorf("gaps %s, want %s", got, want)
 	}
 }
@@ -364,7 +378,7 @@ func TestRestart(t *testing.T) {
 		r.Restart("eth0")
 		pass(time.Minute)
 		shots := r.lan.take()
-		const want = "0s 100ms 300ms 1s 2s 4s "
+		const want = "0s 100ms 300ms 1s 2s 4s 8s 16s 32s "
 		if got := times(shots, vip4, "request"); got != want || len(onLink(shots, "eth1")) != 0 {
 			t.Errorf("announced at %s, want %s; on eth1: %v", got, want, onLink(shots, "eth1"))
 		}
