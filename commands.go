@@ -13,7 +13,6 @@ import (
 	"viplease/config"
 	"viplease/control"
 	"viplease/coordinator"
-	"viplease/coordinator/placement"
 	"viplease/coordinator/plan"
 	"viplease/importer"
 	"viplease/leases"
@@ -183,24 +182,26 @@ func direct(_ context.Context, path string) (control.Daemon, func(), error) {
 		defer cancel()
 		return e.Read(ctx)
 	}
-	view := func() coordinator.Snapshot {
+	show := func() coordinator.Snapshot {
 		snap, err := read()
 		if err != nil {
 			return coordinator.Unreachable(pc, err)
 		}
 		return coordinator.Observe(pc, snap, now())
 	}
-	state := func() (placement.Input, error) {
+	look := func(_ context.Context, f func(*plan.View, plan.Now)) error {
 		snap, err := read()
 		if err != nil {
-			return placement.Input{}, err
+			return fmt.Errorf("read etcd: %w", err)
 		}
-		return coordinator.ObserveState(pc, snap, now()), nil
+		f(coordinator.ObserveView(pc, snap, now()), now())
+		return nil
 	}
-	return operator(cfg, e, view, state), func() { store.Close() }, nil
+	return operator(cfg, coordinator.Operator{Intents: e, Show: show, Look: look}), func() { store.Close() }, nil
 }
 
-func operator(cfg config.Config, intents coordinator.Intents, view func() coordinator.Snapshot, state func() (placement.Input, error)) coordinator.Operator {
+// operator completes what the commands are carried out with.
+func operator(cfg config.Config, o coordinator.Operator) coordinator.Operator {
 	by := "somebody"
 	if u, err := user.Current(); err == nil {
 		by = u.Username
@@ -208,7 +209,8 @@ func operator(cfg config.Config, intents coordinator.Intents, view func() coordi
 	if host, err := os.Hostname(); err == nil {
 		by += "@" + host
 	}
-	return coordinator.Operator{Node: cfg.Node, By: by, Intents: intents, View: view, State: state, Now: now}
+	o.Node, o.By, o.Now = cfg.Node, by, now
+	return o
 }
 
 var _ control.Daemon = coordinator.Operator{}

@@ -88,7 +88,7 @@ func run(ctx context.Context, path string) error {
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() {
-		served <- control.Serve(serving, ln, operator(cfg, e, c.Snapshot, c.State), nil, log)
+		served <- control.Serve(serving, ln, operator(cfg, coordinator.Operator{Intents: e, Show: c.Snapshot, Look: c.Look}), nil, log)
 	}()
 	var beside sync.WaitGroup
 	defer beside.Wait()

@@ -126,9 +126,8 @@ func (p etcdPort) Watch(ctx context.Context, from int64, deliver func(plan.Batch
 	})
 }
 
-func (p etcdPort) Edit(ctx context.Context, key string, change func([]byte) ([]byte, error)) error {
-	_, err := p.store.Edit(ctx, key, change)
-	return err
+func (p etcdPort) Edit(ctx context.Context, key string, change func([]byte) ([]byte, error)) (int64, error) {
+	return p.store.Edit(ctx, key, change)
 }
 
 // kernelPort is package netif as the coordinator sees it, with the configuration's say on where VIPs go.

@@ -59,7 +59,7 @@ func (d *decision) write(vip string, c claim, l *local) (ClaimWrite, bool) {
 func (d *decision) empty(vip string, c claim, l *local) ClaimWrite {
 	n := d.next(vip, c)
 	n.Node, n.Reg, n.MemberRev, n.To, n.Accept = "", "", 0, "", 0
-	n.Empty, n.Why = true, "nobody is known to hold it"
+	n.Empty, n.Stay, n.Why = true, false, "nobody is known to hold it"
 	wait := max(d.v.cfg.Wait, d.v.etcd.widest(), l.lostWait, c.wait())
 	n.WaitMS = int64((wait + time.Millisecond - 1) / time.Millisecond)
 	if here, ok := d.v.vips[vip]; ok {
@@ -93,6 +93,9 @@ func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 		if l.offered != c.To || d.at(l.offeredAt+offerTimeout) {
 			n := d.next(vip, c)
 			n.To, n.Accept = "", 0
+			if l.offered == c.To {
+				n.Why = l.whyHere
+			}
 			return ClaimWrite{VIP: vip, Kind: Cancel, Claim: n, IfMod: c.mod}, true
 		}
 	case c.WaitMS != d.stampWait(vip, c):
@@ -101,6 +104,9 @@ func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 		if m, ok := d.move(vip); ok {
 			n := d.next(vip, c)
 			n.To, n.Accept, n.Why = m.To, 0, string(m.Why)
+			if m.Why == moveAsked {
+				n.Moved = v.etcd.moves[vip].mod // used up
+			}
 			target := MemberRef{m.To, v.etcd.members[m.To].create}
 			return ClaimWrite{VIP: vip, Kind: Offer, Claim: n, IfMod: c.mod, TargetHere: &target}, true
 		}
@@ -185,7 +191,8 @@ func (d *decision) restamp(vip string, c claim) ClaimWrite {
 func (d *decision) release(vip string, c claim, why string) ClaimWrite {
 	n := d.next(vip, c)
 	n.Node, n.Reg, n.MemberRev, n.To, n.Accept = "", "", 0, "", 0
-	n.Why, n.Contested = fmt.Sprintf("released by %s: %s", d.v.cfg.Node, why), d.v.local[vip].contested
+	n.Stay, n.Contested = false, d.v.local[vip].contested
+	n.Why = fmt.Sprintf("released by %s: %s", d.v.cfg.Node, why)
 	return ClaimWrite{VIP: vip, Kind: Release, Claim: n, IfMod: c.mod}
 }
 
@@ -194,7 +201,7 @@ func (d *decision) transfer(vip string, c claim) ClaimWrite {
 	target := v.etcd.members[c.To]
 	n := d.next(vip, c)
 	n.Node, n.Reg, n.MemberRev, n.To, n.Accept = c.To, target.Reg, target.create, "", 0
-	n.Since = d.now.Wall
+	n.Since, n.Stay = d.now.Wall, v.local[vip].stays
 	n.Why = fmt.Sprintf("moved from %s: %s", v.cfg.Node, c.Why)
 	return ClaimWrite{VIP: vip, Kind: Transfer, Claim: n, IfMod: c.mod, TargetHere: &MemberRef{c.To, target.create}}
 }
@@ -248,7 +255,7 @@ func (d *decision) take(vip string, c claim, l *local) (ClaimWrite, bool) {
 		return ClaimWrite{}, false
 	}
 	n := d.stamped(vip, c)
-	n.Since, n.Why = d.now.Wall, why
+	n.Since, n.Why, n.Stay = d.now.Wall, why, false
 	w := ClaimWrite{VIP: vip, Kind: Take, Claim: n, IfMod: ifMod(c), Probe: c.Node != "" || c.Empty || c.Contested}
 	if c.valid() && c.Node != "" {
 		owner := c.owner()

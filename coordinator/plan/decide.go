@@ -114,10 +114,21 @@ func (d *decision) wanted() State {
 	state, why, until := v.readiness(d.now.Boot)
 	d.at(until)
 	st := State{V: Format, State: state, Why: why, Since: d.now.Wall, Weight: v.cfg.Weight, Digest: v.digest, Planner: Planner, WaitMS: v.waitMS()}
+	last := ""
 	for _, vip := range v.names {
-		if v.vipHere(vip) && d.cannot(vip) != "" {
-			st.Cannot = append(st.Cannot, vip)
+		why := ""
+		if v.vipHere(vip) {
+			why = d.cannot(vip)
 		}
+		switch {
+		case why == "":
+			continue
+		case why == last:
+			why = ""
+		default:
+			last = why
+		}
+		st.Cannot, st.Because = append(st.Cannot, vip), append(st.Because, why)
 	}
 	return st
 }
@@ -147,7 +158,7 @@ func (d *decision) state() {
 	}
 	want, have := d.wanted(), v.etcd.states[v.cfg.Node]
 	same := !have.lost && have.State.State == want.State && have.Why == want.Why && have.Weight == want.Weight && have.Digest == want.Digest &&
-		have.Planner == want.Planner && have.WaitMS == want.WaitMS && slices.Equal(have.Cannot, want.Cannot)
+		have.Planner == want.Planner && have.WaitMS == want.WaitMS && slices.Equal(have.Cannot, want.Cannot) && slices.Equal(have.Because, want.Because)
 	if !same && !s.stateBusy && d.at(s.stateAt) {
 		if have.State.State == want.State {
 			want.Since = have.Since

@@ -49,6 +49,8 @@ type local struct {
 	lostWait time.Duration // what the claim that went missing asked for
 
 	offered   string        // target of the offer that this process made
+	stays     bool          // an operator asked for that move
+	whyHere   string        // why this node holds it: what an offer that is taken back restores
 	offeredAt time.Duration // when
 	shunned   map[string]time.Duration
 }
@@ -62,12 +64,13 @@ type rival struct {
 }
 
 // writing notes that a claim write is under way.
-func (l *local) writing(w ClaimWrite, now time.Duration) {
+func (l *local) writing(w ClaimWrite, before Claim, now time.Duration) {
 	l.write = true
 	l.giving = w.Kind == Transfer || w.Kind == Release
 	switch w.Kind {
 	case Offer:
 		l.offered, l.offeredAt = w.Claim.To, now
+		l.stays, l.whyHere = w.Claim.Moved > before.Moved, before.Why
 	case Cancel:
 		if l.shunned == nil {
 			l.shunned = map[string]time.Duration{}

@@ -37,6 +37,7 @@ func (v *View) placement() *placed {
 	for _, m := range out.Moves {
 		p.moves[m.VIP] = m
 	}
+	v.seated(p)
 	for _, vip := range out.Unplaced {
 		p.unplaced[vip] = true
 	}
@@ -81,7 +82,8 @@ func (v *View) placementInput(p *placed) placement.Input {
 	meaning := v.meanings(p)
 	for _, vip := range sortedKeys(meaning) {
 		m, c := meaning[vip], v.etcd.claims[vip]
-		x := placement.VIP{Name: vip, Prefer: m.Prefer, Spread: m.Spread, Pin: v.etcd.pins[vip].Node}
+		x := placement.VIP{Name: vip, Prefer: m.Prefer, Spread: m.Spread}
+		x.Pin, _ = v.seat(vip)
 		if c.valid() && v.etcd.alive(c.owner()) {
 			x.Holder = c.Node
 		}
@@ -228,7 +230,7 @@ func (d *decision) move(vip string) (placement.Move, bool) {
 	if m.Round > 0 && (!p.agreed || v.etcd.frozen != nil || p.disputed[vip]) {
 		return m, false
 	}
-	if until, ok := v.local[vip].shunned[m.To]; ok && !d.at(until) {
+	if until, ok := v.local[vip].shunned[m.To]; ok && m.Why != moveAsked && !d.at(until) {
 		return m, false
 	}
 	return m, true

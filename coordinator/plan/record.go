@@ -43,8 +43,9 @@ type State struct {
 	Weight  int       `json:"weight"`
 	Digest  string    `json:"digest"` // of the placement configuration: configs/<digest>
 	Planner int       `json:"planner"`
-	WaitMS  int64     `json:"wait_ms"`          // its takeover wait W
-	Cannot  []string  `json:"cannot,omitempty"` // VIPs of that configuration which it cannot hold now
+	WaitMS  int64     `json:"wait_ms"`           // its takeover wait W
+	Cannot  []string  `json:"cannot,omitempty"`  // VIPs of that configuration which it cannot hold now
+	Because []string  `json:"because,omitempty"` // why not, for each of Cannot; "": as the one before
 }
 
 // What a node says of itself in State.State.
@@ -66,6 +67,8 @@ type Claim struct {
 	WaitMS    int64     `json:"wait_ms"`              // the holder's takeover wait W
 	To        string    `json:"to,omitempty"`         // a move under way: the target
 	Accept    int64     `json:"accept,omitempty"`     // the target's member_rev, once it is ready to raise the VIP
+	Moved     int64     `json:"moved,omitempty"`      // revision of the last moves/<vip> that was carried out, or tried
+	Stay      bool      `json:"stay,omitempty"`       // that move brought it here: balance and preferences leave it
 	Addresses []string  `json:"addresses"`
 	Since     time.Time `json:"since,omitzero"` // when this holder got it
 	Why       string    `json:"why,omitempty"`
@@ -89,12 +92,13 @@ type LayoutVIP struct {
 	Spread    string   `json:"spread,omitempty"`
 }
 
-// Intent is the value of drains/<node>, pins/<vip> and frozen: what an operator asked for.
+// Intent is the value of drains/<node>, pins/<vip>, moves/<vip>, balance and frozen: what an operator asked for.
 type Intent struct {
-	V    int       `json:"v"`
-	Node string    `json:"node,omitempty"` // pins: where to
-	By   string    `json:"by,omitempty"`
-	At   time.Time `json:"at,omitzero"`
+	V         int       `json:"v"`
+	Node      string    `json:"node,omitempty"`       // pins and moves: where to
+	MemberRev int64     `json:"member_rev,omitempty"` // moves: and the registration of it that this is asked of
+	By        string    `json:"by,omitempty"`
+	At        time.Time `json:"at,omitzero"`
 }
 
 var name = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,253}$`)

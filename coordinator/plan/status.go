@@ -26,6 +26,7 @@ type VIPStatus struct {
 	Why       string    `json:"why"`
 	State     string    `json:"state"` // held, moving, waiting, unheld, unplaceable
 	To        string    `json:"to,omitempty"`
+	Pin       string    `json:"pin,omitempty"`   // where an operator pinned it
 	Rival     string    `json:"rival,omitempty"` // another machine that uses an address of it, as its holder heard
 }
 
@@ -79,6 +80,9 @@ func (v *View) memberStatus(node string) MemberStatus {
 		if drain.By != "" {
 			m.Why = "drained by " + drain.By
 		}
+		if why := st.Why; why != "" {
+			m.Why += "; " + why
+		}
 	case st.State == StateLeaving:
 		m.State = "unfit"
 	case st.State == "":
@@ -88,6 +92,9 @@ func (v *View) memberStatus(node string) MemberStatus {
 	}
 	if m.State == StateReady && len(st.Cannot) > 0 {
 		m.Why = fmt.Sprintf("cannot hold %s", shorten(st.Cannot))
+		if why := st.because(st.Cannot[0]); why != "" {
+			m.Why += ": " + why
+		}
 	}
 	return m
 }
@@ -135,6 +142,7 @@ func (v *View) vipStatus(vip string, p *placed, now Now) VIPStatus {
 			s.Addresses = slices.Clone(c.Addresses)
 		}
 	}
+	s.Pin = v.etcd.pins[vip].Node
 	if l := v.local[vip]; l != nil && l.rival.heard > 0 {
 		s.Rival = fmt.Sprintf("%s, heard %d times", l.rival.hardware, l.rival.heard)
 	}

@@ -18,6 +18,8 @@ type store struct {
 	layouts map[string]Layout
 	drains  map[string]Intent
 	pins    map[string]Intent
+	moves   map[string]asked
+	balance asked // its revision tells which seats and which round came before
 	frozen  *Intent
 }
 
@@ -58,7 +60,7 @@ func (c claim) owner() MemberRef { return MemberRef{c.Node, c.MemberRev} }
 func newStore() store {
 	return store{
 		members: map[string]member{}, states: map[string]stated{}, claims: map[string]claim{},
-		layouts: map[string]Layout{}, drains: map[string]Intent{}, pins: map[string]Intent{},
+		layouts: map[string]Layout{}, drains: map[string]Intent{}, pins: map[string]Intent{}, moves: map[string]asked{},
 	}
 }
 
@@ -126,6 +128,10 @@ func (s *store) put(e Entry) (matters bool) {
 		s.drains[key] = intent(e.Value)
 	case "pins":
 		s.pins[key] = intent(e.Value)
+	case "moves":
+		s.moves[key] = asked{intent(e.Value), e.Mod}
+	case "balance":
+		s.balance = asked{intent(e.Value), e.Mod}
 	case "frozen":
 		i := intent(e.Value)
 		s.frozen = &i
@@ -178,6 +184,10 @@ func (s *store) remove(key string, mod int64) {
 		delete(s.drains, key)
 	case "pins":
 		delete(s.pins, key)
+	case "moves":
+		delete(s.moves, key)
+	case "balance":
+		s.balance = asked{}
 	case "frozen":
 		s.frozen = nil
 	}

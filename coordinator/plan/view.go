@@ -168,7 +168,7 @@ func (v *View) Dispatched(actions []Action, now Now) {
 		case Commit:
 			v.self.mending = v.self.mending || len(a.Puts) > 0
 			for _, w := range a.Writes {
-				v.of(w.VIP).writing(w, now.Boot)
+				v.of(w.VIP).writing(w, v.etcd.claims[w.VIP].Claim, now.Boot)
 			}
 			v.tries += len(a.Writes)
 		case RaiseAddresses:
