@@ -14,15 +14,16 @@ var allowed = map[string][]string{
 	"config": {}, "leases": {}, "netif": {}, "arpnotify": {}, "runstate": {},
 	"coordinator/placement": {},
 	"coordinator/plan":      {"coordinator/placement"},
-	"coordinator/sim":       {"coordinator/placement", "coordinator/plan"},
-	"coordinator":           {"coordinator/placement", "coordinator/plan"},
+	"coordinator/sim":       {"coordinator/placement", "coordinator/plan", "sentinel"},
+	"coordinator":           {"coordinator/placement", "coordinator/plan", "sentinel"},
+	"sentinel":              {},
 	"control":               {"coordinator"},
 	"health":                {}, "hooks": {}, "sockets": {}, "importer": {},
 	"manual":                {"config"},
 }
 
 // pure packages do no I/O, ask no clock and start nothing.
-var pure = []string{"coordinator/plan", "coordinator/placement"}
+var pure = []string{"coordinator/plan", "coordinator/placement", "sentinel"}
 
 var impure = []string{"context", "log/slog", "math/rand", "math/rand/v2", "net", "net/http", "os", "os/exec", "sync", "sync/atomic", "syscall", "golang.org/x/sys/unix"}
 

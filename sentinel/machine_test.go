@@ -1,0 +1,380 @@
+package sentinel
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+var (
+	usual = Config{Interval: 50 * ms, Misses: 4, Grace: 150 * ms}
+	tight = Config{Interval: 10 * ms, Misses: 3, Grace: 30 * ms}
+)
+
+func TestADeadWardIsEvicted(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg     Config
+		members int
+		witness bool
+		most    time.Duration
+	}{
+		"two and a gateway":    {usual, 2, true, 420 * ms},
+		"three, no gateway":    {usual, 3, false, 420 * ms},
+		"three and a gateway":  {usual, 3, true, 420 * ms},
+		"tight, three":         {tight, 3, true, 90 * ms},
+		"ten":                  {usual, 10, true, 420 * ms},
+		"one miss is a lot":    {Config{50 * ms, 1, 100 * ms}, 3, true, 220 * ms},
+		"many misses":          {Config{10 * ms, 20, 50 * ms}, 3, true, 290 * ms},
+		"two members, tight":   {tight, 2, true, 90 * ms},
+		"five, slow questions": {Config{time.Second, 2, 150 * ms}, 5, true, 3300 * ms},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := start(t, c.cfg, c.members, c.witness).settle()
+			l.kill(c.members) // the last in the ring: a comes after it
+			began := l.now
+			for l.count("evict") == 0 && l.now-began < 10*time.Second {
+				l.run(ms)
+			}
+			if took := l.now - began; took > c.most || took < c.cfg.Terms().Silence-c.cfg.Interval {
+				t.Errorf("evicted after %v, want at most %v:\n%v", took, c.most, l.orders)
+			}
+			l.run(10 * time.Second)
+			l.want("challenge", 1)
+			l.want("evict", 1)
+		})
+	}
+}
+
+func TestNoWitnessNoChallenge(t *testing.T) {
+	l := start(t, usual, 2, false).settle()
+	l.kill(2)
+	l.run(10 * time.Second)
+	l.want("challenge", 0)
+	if l.m.links["net1"].told.Basis {
+		t.Error("a node without a witness has a basis")
+	}
+}
+
+// F10.
+func TestWitnessMustAnswerMeanwhile(t *testing.T) {
+	l := start(t, usual, 2, true).settle()
+	l.kill(2)
+	l.dead[gateway.Addr] = true
+	l.run(200 * ms) // before this node takes itself for cut off
+	l.want("challenge", 0)
+	l.run(5 * time.Second)
+	l.want("challenge", 0)
+	l.want("contact net1 basis true lost true", 1)
+}
+
+// F10: a router that answers for everything is not the ward.
+func TestProxyIsNotTheWard(t *testing.T) {
+	l := start(t, usual, 3, true).settle()
+	l.kill(3)
+	l.drop = func(p Probe) bool {
+		if p.Addr == vip(3) {
+			l.later(ms, func() { l.m.Apply(Answered{Host: p.Host, MAC: MAC{254}}, l.now) })
+		}
+		return false
+	}
+	l.run(time.Second)
+	l.want("evict", 1)
+}
+
+// F2.
+func TestAnswerCancels(t *testing.T) {
+	l := start(t, usual, 3, true).settle()
+	l.kill(3)
+	for l.count("challenge") == 0 {
+		l.run(ms)
+	}
+	l.run(100 * ms)
+	delete(l.dead, vip(3))
+	l.run(500 * ms)
+	l.want("cancel", 1)
+	l.want("evict", 0)
+}
+
+// F8.
+func TestRefutedGuardBacksOff(t *testing.T) {
+	l := start(t, usual, 3, true).settle()
+	l.refutes = true
+	l.kill(3)
+	l.run(3 * time.Minute)
+	if n := l.count("challenge"); n < 5 || n > 9 {
+		t.Errorf("%d challenges in three minutes of refutations, want some 7: after 1, 2, 4, 8, 16, 32, 60 s\n%v", n, l.orders)
+	}
+	l.want("evict", 0)
+}
+
+// F9.
+func TestFreshClaimIsNotGuarded(t *testing.T) {
+	l := start(t, usual, 3, true).settle()
+	l.kill(3)
+	for range 30 {
+		l.view.Claims[2].Seen = l.now
+		l.observe()
+		l.run(100 * ms)
+	}
+	l.want("challenge", 0)
+}
+
+// F9.
+func TestStaleViewAccusesNobody(t *testing.T) {
+	l := start(t, usual, 3, true).settle()
+	l.noCommit = true
+	l.run(2 * time.Second)
+	l.kill(3)
+	l.run(5 * time.Second)
+	l.want("challenge", 0)
+}
+
+// F7.
+func TestOwnerWithoutMemberKeyIsGuarded(t *testing.T) {
+	l := start(t, usual, 3, true).settle()
+	l.view.Members = l.view.Members[:2]
+	l.observe()
+	l.run(time.Second)
+	l.want("challenge", 0)
+	l.kill(3)
+	l.run(time.Second)
+	l.want("evict", 1)
+}
+
+// F11: where three or more share the LAN, the other guard has to agree.
+func TestConsent(t *testing.T) {
+	l := start(t, usual, 3, true).settle()
+	l.agree = false
+	l.kill(3)
+	l.run(1800 * ms)
+	l.want("challenge", 1)
+	l.want("evict", 0)
+	l.run(400 * ms)
+	l.want("cancel", 1)
+
+	l = start(t, usual, 3, true).settle()
+	l.kill(3)
+	l.view.Challenges = []Standing{{Ward: l.view.Members[2].Ref, Mod: 700, By: l.view.Members[1].Ref, Seen: l.now}}
+	l.observe()
+	l.run(time.Second)
+	l.want("consent c/12 to 700", 1)
+	l.want("challenge", 0)
+	l.want("evict", 0)
+}
+
+// F11: two of five may die together; half of the ring may not.
+func TestMassSilence(t *testing.T) {
+	l := start(t, usual, 5, true).settle()
+	l.kill(5)
+	l.kill(4)
+	l.run(time.Second)
+	l.want("evict", 2)
+
+	l = start(t, usual, 5, true).settle()
+	l.kill(5)
+	l.kill(4)
+	l.kill(3)
+	l.run(3 * time.Second)
+	l.want("challenge", 0)
+}
+
+// F11: one after the other waits.
+func TestEvictionsAreRare(t *testing.T) {
+	l := start(t, usual, 7, true).settle()
+	l.kill(7)
+	l.run(time.Second)
+	l.want("evict", 1)
+	l.kill(6)
+	l.run(3 * time.Second)
+	l.want("evict", 1)
+	l.run(3 * time.Second)
+	l.want("evict", 2)
+}
+
+// F4.
+func TestQuarantine(t *testing.T) {
+	for name, c := range map[string]struct {
+		members int
+		witness bool
+		want    int
+	}{
+		"two and a gateway": {2, true, 1},
+		"three":             {3, false, 1},
+		"two, no witness":   {2, false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := start(t, usual, c.members, c.witness)
+			l.view.Own[0].Fast = c.want > 0
+			l.observe()
+			l.run(4 * time.Second)
+			began := l.now
+			l.drop = func(Probe) bool { return true }
+			for l.count("contact net1 basis true lost true") == 0 && l.now-began < 5*time.Second {
+				l.run(ms)
+			}
+			l.want("contact net1 basis true lost true", c.want)
+			if c.want == 0 {
+				return
+			}
+			if took := l.now - began; took > usual.quarantine()+10*ms || took < usual.quarantine()-usual.Interval-10*ms {
+				t.Errorf("in quarantine after %v, want %v", took, usual.quarantine())
+			}
+			l.run(time.Second)
+			l.drop = nil
+			l.run(900 * ms)
+			l.want("contact net1 basis true lost false", 1) // that of the start
+			l.run(time.Second)
+			l.want("contact net1 basis true lost false", 2)
+			l.want("challenge", 0)
+		})
+	}
+}
+
+// When no other member is left, nobody can be in the way: a node alone carries on.
+func TestQuarantineEndsWhenNobodyIsLeft(t *testing.T) {
+	l := start(t, usual, 3, false).settle()
+	l.drop = func(Probe) bool { return true }
+	l.run(time.Second)
+	l.want("contact net1 basis true lost true", 1)
+	l.view.Members = l.view.Members[:1]
+	l.observe()
+	l.run(100 * ms)
+	if l.m.links["net1"].lost {
+		t.Error("still in quarantine")
+	}
+}
+
+func TestGuardsQuestionsAreContact(t *testing.T) {
+	l := start(t, usual, 2, true).settle()
+	l.drop = func(Probe) bool { return true }
+	for range 40 {
+		l.run(50 * ms)
+		l.m.Apply(Questioned{Link: "net1", MAC: MAC{2}}, l.now)
+	}
+	l.want("contact net1 basis true lost true", 0)
+	l.m.Apply(Questioned{Link: "net1", MAC: MAC{99}}, l.now)
+	for range 10 { // somebody else's are not
+		l.run(50 * ms)
+		l.m.Apply(Questioned{Link: "net1", MAC: MAC{99}}, l.now)
+	}
+	l.want("contact net1 basis true lost true", 1)
+}
+
+func TestRefutation(t *testing.T) {
+	l := start(t, usual, 3, true).settle()
+	l.view.Accused = Accused{Mod: 800, Link: "net1"}
+	l.observe()
+	l.run(20 * ms)
+	l.want("refute 800", 1)
+
+	l = start(t, usual, 3, true).settle()
+	l.drop = func(Probe) bool { return true }
+	l.view.Accused = Accused{Mod: 800, Link: "net1"}
+	l.observe()
+	l.run(80 * ms) // half of the grace
+	l.want("refute", 0)
+	l.want("contact net1 basis true lost true", 1)
+}
+
+// A process that did not run has proved nothing.
+func TestStalledGuardAccusesNobody(t *testing.T) {
+	l := start(t, usual, 3, true).settle()
+	for range 20 {
+		l.now += 220 * ms // nothing is read or sent
+		l.events = nil
+		l.observe()
+		l.run(2 * ms)
+	}
+	l.want("challenge", 0)
+	l.want("contact net1 basis true lost true", 0)
+}
+
+func TestNotReadyIsNoGuard(t *testing.T) {
+	l := start(t, usual, 3, true)
+	l.view.Ready = false
+	l.observe()
+	l.kill(3)
+	l.run(5 * time.Second)
+	l.want("challenge", 0)
+}
+
+func TestClaimWithoutTermsIsNotGuarded(t *testing.T) {
+	l := start(t, usual, 3, true)
+	l.view.Claims[2].Terms = Terms{}
+	l.observe()
+	l.settle()
+	l.kill(3)
+	l.run(5 * time.Second)
+	l.want("challenge", 0)
+}
+
+// The owner's terms count when they ask for more.
+func TestLongerTermsOfTheWard(t *testing.T) {
+	l := start(t, tight, 3, true)
+	l.view.Claims[2].Terms = usual.Terms()
+	l.observe()
+	l.settle()
+	l.kill(3)
+	began := l.now
+	for l.count("evict") == 0 && l.now-began < 5*time.Second {
+		l.run(ms)
+	}
+	if took := l.now - began; took < usual.Terms().Silence-tight.Interval {
+		t.Errorf("evicted after %v, its terms ask for %v of silence", took, usual.Terms().Silence)
+	}
+}
+
+func TestGuards(t *testing.T) {
+	ring := []string{"a", "b", "c", "d"}
+	for _, c := range []struct {
+		ring  []string
+		owner string
+		want  []string
+	}{
+		{ring, "a", []string{"b", "c"}},
+		{ring, "c", []string{"d", "a"}},
+		{ring, "d", []string{"a", "b"}},
+		{ring, "bb", []string{"c", "d"}}, // it is gone, its claims are not
+		{ring, "z", []string{"a", "b"}},
+		{ring[:2], "a", []string{"b"}},
+		{ring[:2], "z", []string{"a", "b"}},
+		{ring[:1], "a", nil},
+		{nil, "a", nil},
+	} {
+		if got := guards(c.ring, c.owner); !slices.Equal(got, c.want) {
+			t.Errorf("guards(%v, %s) = %v, want %v", c.ring, c.owner, got, c.want)
+		}
+	}
+}
+
+// A hundred nodes: what one of them asks per second, at rest.
+func TestCost(t *testing.T) {
+	l := start(t, usual, 100, true).settle()
+	l.asked = nil
+	l.run(10 * time.Second)
+	perSecond := float64(len(l.asked)) / 10
+	t.Logf("%.1f questions a second", perSecond)
+	if perSecond > 2*20+5+1 {
+		t.Errorf("%.1f questions a second; two wards each 50 ms, four members and a gateway each second", perSecond)
+	}
+	for _, p := range l.asked {
+		if p.MAC == (MAC{}) {
+			t.Fatalf("asks everybody: %s", p)
+		}
+	}
+}
+
+func TestSameInputSameOutput(t *testing.T) {
+	run := func() []string {
+		l := start(t, usual, 5, true).settle()
+		l.kill(5)
+		l.run(time.Second)
+		return l.orders
+	}
+	first := run()
+	for range 5 {
+		if again := run(); !slices.Equal(first, again) {
+			t.Fatalf("%v\n%v", first, again)
+		}
+	}
+}
