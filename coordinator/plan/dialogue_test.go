@@ -702,6 +702,27 @@ func TestAddressThatAMachineOutsideTheClusterHasStaysDown(t *testing.T) {
 	t.Fatalf("it wants %v", d.acts)
 }
 
+// TestAnswerToAProbeOfAClaimSinceGivenAway: a node that comes up first claims all, asks the LAN, and has given half away before the answer is there.
+func TestAnswerToAProbeOfAClaimSinceGivenAway(t *testing.T) {
+	d := start(t, testConfig("a", "web"))
+	d.register()
+	d.wait(5100*ms, true)
+	d.commit()
+	d.want("probe +web")
+	b := d.member("b")
+	c := claimOf("b", b[0].Create, 3)
+	d.tell(d.batch(append(b, d.put("claims/web", c, 3))...))
+	d.tell(AddressesProbed{VIP: "web", Rival: "02:00:00:00:00:0b"}) // its new holder
+	if why := d.v.local["web"].why; why != "" {
+		t.Errorf("it cannot hold the VIP: %s", why)
+	}
+	for _, n := range d.v.Notes() {
+		if n.What == "conflict" {
+			t.Errorf("it says: %s", n.Why)
+		}
+	}
+}
+
 func TestRivalIsAnsweredAfterACheckOrNotAtAll(t *testing.T) {
 	heard := RivalHeard{Address: Address{"net1", netip.MustParsePrefix("192.0.2.100/32")}, Hardware: "02:00:00:00:00:01"}
 	d := holding(t)

@@ -26,8 +26,9 @@ type local struct {
 	up   bool          // all are
 	t0   time.Duration // of the check that the last lifetime rests on
 
-	probe, probing bool // the LAN has to be asked before it is raised; is being asked
-	contested      bool // and somebody answered
+	probe, probing bool  // the LAN has to be asked before it is raised; is being asked
+	asked          int64 // mod revision of the claim when that began
+	contested      bool  // and somebody answered
 	rival          rival
 
 	raiseAt time.Duration // back-off after a failed raise
@@ -253,8 +254,11 @@ func (v *View) fought(vip string, l *local, now time.Duration) {
 }
 
 func (v *View) foldProbed(f AddressesProbed, now time.Duration) {
-	l := v.of(f.VIP)
+	l, c := v.of(f.VIP), v.etcd.claims[f.VIP]
 	l.probing = false
+	if !v.mine(c) || c.mod != l.asked {
+		return // it may have been given away meanwhile, and its holder answered
+	}
 	if f.Rival == "" { // silence, or no answer to be had: raising it will tell
 		l.probe = false
 		return

@@ -185,7 +185,8 @@ func (v *View) Dispatched(actions []Action, now Now) {
 			v.reading = true
 		case ProbeAddresses:
 			for _, it := range a.Items {
-				v.of(it.VIP).probing = true
+				l := v.of(it.VIP)
+				l.probing, l.asked = true, v.etcd.claims[it.VIP].mod
 			}
 		case Announce:
 			l := v.of(a.Item.VIP)
