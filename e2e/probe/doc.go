@@ -33,7 +33,9 @@
 //
 // # And if the machine is too busy to answer?
 //
-// That is an outage for a client, and reported. To tell it from one of the address, probe an address that nobody moves beside the others.
+// That is an outage for a client, and reported. To tell it from one of the address, probe an address that nobody moves beside the others. One thing is
+// told apart here: where labs share a busy machine, the kernel's queue between virtual interfaces overflows at times, and drops a packet or two of
+// whatever namespace. Probes lost at such a moment are void, and [Stats.Overflows] counts the moments.
 //
 // # What does it cost, and need?
 //

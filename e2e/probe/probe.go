@@ -48,6 +48,7 @@ type Probe struct {
 
 	mu   sync.Mutex // guards the fields below and all that receives; the sender never takes it
 	bag  *mailbag   // nil: closed
+	full *overflows
 	err  error
 	turn chan struct{} // closed and replaced after each reading
 }
@@ -74,7 +75,7 @@ func Start(cfg Config) (*Probe, error) {
 	if cfg.Log == nil {
 		cfg.Log = io.Discard
 	}
-	p := &Probe{cfg: cfg, bag: newMailbag(), turn: make(chan struct{})}
+	p := &Probe{cfg: cfg, bag: newMailbag(), full: watchOverflows(), turn: make(chan struct{})}
 	err := inside(cfg.NS, func() error {
 		for _, vip := range cfg.Targets {
 			s, err := open(vip.Unmap(), cfg.Source.Unmap(), rand.Uint64(), cfg.receiveBuffer)
@@ -200,13 +201,15 @@ func (p *Probe) Err() error {
 // Stats are counts since the start, over all targets.
 type Stats struct {
 	// Sent exceeds the sum of the others by the probes not settled yet. Void are those during whose sending the probe was not given the CPU, so
-	// that nobody knows when they went out. They count for nothing.
+	// that nobody knows when they went out, and those that were not answered while the machine's own queues overflowed. They count for nothing.
 	Sent, Answered, Lost, Void uint64
 	// Stray answers came after their probe was lost, or twice.
 	Stray uint64
 	// Refused probes are those lost ones that the kernel did not send, for instance for want of a route. Refusal is the last reason.
 	Refused uint64
 	Refusal error
+	// Overflows is how often the machine's own queues were seen to have dropped packets.
+	Overflows int
 	// Dropped answers were lost in the probe's own queues. If not 0, Err says so.
 	Dropped int
 	// WorstAnswer is the longest time that an answer in time took. Tens of ms mean a queue, at the neighbour table or at a CPU.
@@ -218,7 +221,7 @@ func (p *Probe) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.read()
-	var s Stats
+	s := Stats{Overflows: p.full.seen}
 	for _, t := range p.targets {
 		s.Sent += t.track.first + uint64(len(t.track.flying))
 		s.Answered += t.track.answered
@@ -270,6 +273,7 @@ func (p *Probe) closeSockets() {
 	for _, t := range p.targets {
 		t.close()
 	}
+	p.full.close()
 	p.bag = nil
 }
 

@@ -27,7 +27,11 @@ func (p *Probe) read() {
 	}
 	known := sinceBoot()
 	boot := bootOffset()
+	from, to, overflow := p.full.look(known)
 	for _, t := range p.targets {
+		if overflow {
+			t.track.overflow(from, to)
+		}
 		if err := p.readTarget(t, known, boot); err != nil && p.err == nil {
 			p.err = fmt.Errorf("probe %s: %w", t.track.vip, err)
 		}

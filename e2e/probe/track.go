@@ -36,6 +36,11 @@ type stall struct {
 	at, length time.Duration
 }
 
+// A span is a time, both ends included.
+type span struct {
+	from, to time.Duration
+}
+
 // A shot is one probe on its way.
 type shot struct {
 	sent    time.Duration // just before the kernel was asked to
@@ -56,6 +61,7 @@ type track struct {
 	first    uint64        // number of flying[0]
 	before   time.Duration // when the last settled probe was sent, but for void ones; 0: none
 	stalls   []stall
+	full     []span   // in which the machine's own queues overflowed
 	outages  []Outage // the last one may go on
 	down     bool     // it does
 	answered uint64
@@ -87,6 +93,23 @@ func (t *track) answer(number uint64, at time.Duration) {
 	t.newest = max(t.newest, s.sent)
 }
 
+// overflow notes that the machine's own queues dropped packets within a span of time, before anything sent in it is settled as lost.
+func (t *track) overflow(from, to time.Duration) {
+	if n := len(t.full); n > 0 && from <= t.full[n-1].to {
+		t.full[n-1].to = to
+		return
+	}
+	t.full = append(t.full, span{from, to})
+}
+
+// overflowed tells whether a probe sent then may have fallen victim to that.
+func (t *track) overflowed(sent time.Duration) bool {
+	for len(t.full) > 0 && t.full[0].to < sent {
+		t.full = t.full[1:] // probes are settled in their order
+	}
+	return len(t.full) > 0 && t.full[0].from <= sent
+}
+
 // settle decides all that can be decided, when every answer that arrived before known has been noted. It returns the outages that began or ended.
 func (t *track) settle(known time.Duration) (turned []Outage) {
 	for len(t.flying) > 0 {
@@ -94,8 +117,8 @@ func (t *track) settle(known time.Duration) (turned []Outage) {
 		if s.took == unfinished || s.arrived == 0 && known-s.sent <= t.window {
 			break
 		}
-		if s.took > t.every {
-			t.void++ // the sender lost the CPU before, or after, the probe went out
+		if s.took > t.every || s.arrived == 0 && t.overflowed(s.sent) {
+			t.void++ // the sender lost the CPU before, or after, the probe went out; or the machine lost it
 		} else if t.decide(s) {
 			turned = append(turned, t.outages[len(t.outages)-1])
 		}

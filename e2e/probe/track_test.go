@@ -42,6 +42,23 @@ func TestTrack(t *testing.T) {
 	}
 }
 
+// TestOverflow: what is lost while the machine's own queues overflow says nothing, and what is lost before and after does.
+func TestOverflow(t *testing.T) {
+	k := track{every: ms, window: 10 * ms}
+	for i := range 30 {
+		k.finish(k.send(time.Second+time.Duration(i)*ms), 0)
+	}
+	k.overflow(time.Second+10*ms, time.Second+14*ms)
+	k.overflow(time.Second+12*ms, time.Second+19*ms)
+	k.settle(2 * time.Second)
+	if k.lost != 20 || k.void != 10 {
+		t.Errorf("%d lost, %d void, want 20 and 10", k.lost, k.void)
+	}
+	if n := dropped([]byte("0cb6f834 00000117 00000007\n0c6b36b3 00000001 00000005\n")); n != 0x118 {
+		t.Errorf("%d packets dropped, want %d", n, 0x118)
+	}
+}
+
 // play tells the track each millisecond what was sent and what arrived, as the probe does.
 func play(script string) string {
 	k := track{every: ms, window: 10 * ms}
