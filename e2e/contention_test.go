@@ -128,6 +128,7 @@ func anew(t *testing.T, c *cluster.Cluster, n *lab.Node, was lab.Entry) {
 
 // TestRegistrationEndedByHand: a lease that is gone for no good reason moves nothing, however it went.
 func TestRegistrationEndedByHand(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	ways := []struct {
@@ -164,6 +165,7 @@ func TestRegistrationEndedByHand(t *testing.T) {
 
 // TestEverythingDeletedByHand: the keys of the whole group go at once.
 func TestEverythingDeletedByHand(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for range rounds(1, 20) {
@@ -200,6 +202,7 @@ func healed(t *testing.T, c *cluster.Cluster, up map[netip.Addr][]string) {
 
 // TestClaimDeletedByHand: a missing claim is no release. Its holder writes it again and does not let go meanwhile.
 func TestClaimDeletedByHand(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for i := range rounds(2, 20) {
@@ -222,6 +225,7 @@ func TestClaimDeletedByHand(t *testing.T) {
 
 // TestClaimDeletedWhileItsHolderIsAway: nobody is there to write it again, so the others wait W from seeing it missing.
 func TestClaimDeletedWhileItsHolderIsAway(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for range rounds(1, 20) {
@@ -243,6 +247,7 @@ func TestClaimDeletedWhileItsHolderIsAway(t *testing.T) {
 
 // TestClaimOverwrittenByHand: a value that the protocol did not write says nothing, whatever it looks like.
 func TestClaimOverwrittenByHand(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	values := []struct {
@@ -278,6 +283,7 @@ func TestClaimOverwrittenByHand(t *testing.T) {
 
 // TestClaimOfNewerFormat: a value that only a newer version understands is left alone, so its VIP is down until somebody who does puts it right.
 func TestClaimOfNewerFormat(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for i := range rounds(1, 20) {
@@ -322,6 +328,7 @@ func edited(c claim, field string, to any) string {
 // TestClaimCopiedByHand: the value of another VIP's claim, which the protocol did write, and which happens to carry the number of writes that this key
 // comes to. It must not hand the VIP to the node that it names.
 func TestClaimCopiedByHand(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for range rounds(1, 20) {
@@ -364,6 +371,7 @@ func fitting(t *testing.T, c *cluster.Cluster) (to, from claim) {
 
 // TestStateByHand: what a node says of itself is written again, and meanwhile nobody takes it for unfit.
 func TestStateByHand(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for i := range rounds(1, 20) {
@@ -394,6 +402,7 @@ func rewritten(t *testing.T, c *cluster.Cluster, key string, broken func()) {
 
 // TestConfigurationByHand: the record of a configuration that is in use is written again.
 func TestConfigurationByHand(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for range rounds(1, 20) {
@@ -409,6 +418,7 @@ func TestConfigurationByHand(t *testing.T) {
 
 // TestKeysThatNobodyKnows are left alone, and do no harm.
 func TestKeysThatNobodyKnows(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for range rounds(1, 20) {

@@ -41,6 +41,7 @@ func takenOver(t *testing.T, c *cluster.Cluster, n *lab.Node, began time.Time, l
 }
 
 func TestKilledDaemonLeavesNothing(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for range rounds(1, 20) {
@@ -54,6 +55,7 @@ func TestKilledDaemonLeavesNothing(t *testing.T) {
 }
 
 func TestStoppedDaemon(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for range rounds(1, 20) {
@@ -75,6 +77,7 @@ func TestStoppedDaemon(t *testing.T) {
 }
 
 func TestCutFromEtcd(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for range rounds(1, 20) {
@@ -95,6 +98,7 @@ func TestCutFromEtcd(t *testing.T) {
 }
 
 func TestCarrierLost(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	var gaps figures
@@ -113,6 +117,7 @@ func TestCarrierLost(t *testing.T) {
 }
 
 func TestCutFromEverything(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for range rounds(1, 20) {
@@ -126,6 +131,7 @@ func TestCutFromEverything(t *testing.T) {
 }
 
 func TestFlappingNodeGetsNothingBeforeItIsMature(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{Mature: 5 * time.Second})
 	c.Settled()
 	n := c.Nodes[1]

@@ -24,6 +24,7 @@ func quiet(t *testing.T, c *cluster.Cluster, what string, fault func()) {
 func observe(d time.Duration) { <-time.After(d) }
 
 func TestEtcdLeaderChangeMovesNothing(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{Etcd: 3})
 	c.Settled()
 	other := func() *lab.Server {
@@ -55,6 +56,7 @@ func TestEtcdLeaderChangeMovesNothing(t *testing.T) {
 }
 
 func TestIdleClusterWritesNothing(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	before := c.Etcd.Revision()

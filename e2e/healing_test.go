@@ -143,6 +143,7 @@ func soon(t *testing.T, what string, all []time.Duration) {
 }
 
 func TestAddressDeletedByHand(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	ear := c.Client.Listen()
@@ -177,6 +178,7 @@ func TestAddressDeletedByHand(t *testing.T) {
 
 // TestInterfaceFlushed: the node's own addresses go too, so that it does not know any more where its VIPs belong. The others take them.
 func TestInterfaceFlushed(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for i := range rounds(1, 20) {
@@ -203,6 +205,7 @@ func TestInterfaceFlushed(t *testing.T) {
 
 // TestLinkSetDownByHand: the kernel removes the IPv6 addresses with it, the node's own one too, which whoever sets the link up again brings back.
 func TestLinkSetDownByHand(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	ear := c.Client.Listen()
@@ -250,6 +253,7 @@ func TestLinkSetDownByHand(t *testing.T) {
 }
 
 func TestInterfaceVanishes(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	var figures figures
@@ -273,6 +277,7 @@ func TestInterfaceVanishes(t *testing.T) {
 
 // TestAddressFoughtOver: something deletes an address each time that it is back. The VIP must end up where nobody fights for it, or come to rest here.
 func TestAddressFoughtOver(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for i := range rounds(2, 20) {
@@ -305,6 +310,7 @@ func last[T any](all []T, n int) []T { return all[max(len(all)-n, 0):] }
 
 // TestStrangersAddressesStay: what is on the interface and not ours is never touched, however a node lets its VIPs go.
 func TestStrangersAddressesStay(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for i := range rounds(1, 20) {
@@ -362,6 +368,7 @@ func TestStrangersAddressesStay(t *testing.T) {
 // TestAddressAddedByHand: an address of a VIP that somebody puts up where it does not belong goes at once. Meanwhile two have it, so the cluster's judge
 // does not look at these two VIPs, and one of their own measures.
 func TestAddressAddedByHand(t *testing.T) {
+	t.Parallel()
 	extra := []netip.Addr{addr("192.168.3.200"), addr("fd00:3::200")}
 	c := cluster.Start(t, cluster.Options{VIPs: 8, Tables: `
 [[vip]]

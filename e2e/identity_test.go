@@ -72,6 +72,7 @@ func couple(t *testing.T) *cluster.Cluster {
 }
 
 func TestTwoMachinesWithOneName(t *testing.T) {
+	t.Parallel()
 	c := couple(t)
 	first, second := c.Nodes[0], c.Nodes[2]
 	quiet(t, c, "a second machine with the name of a first", func() {
@@ -107,6 +108,7 @@ func trouble(t *testing.T, c *cluster.Cluster, n *lab.Node) string {
 
 // TestClonedMachine: same machine id, same node name, another boot: just like a reboot, but that the first one lives.
 func TestClonedMachine(t *testing.T) {
+	t.Parallel()
 	c := couple(t)
 	first, clone := c.Nodes[0], c.Nodes[2]
 	if err := os.WriteFile(clone.Path("/etc/machine-id"), []byte(machine(t, first)+"\n"), 0o644); err != nil {
@@ -134,6 +136,7 @@ func TestClonedMachine(t *testing.T) {
 
 // TestSecondDaemonOnOneHost is refused by the lock, and touches nothing.
 func TestSecondDaemonOnOneHost(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for i := range rounds(1, 20) {
@@ -148,6 +151,7 @@ func TestSecondDaemonOnOneHost(t *testing.T) {
 
 // TestOtherVIPList: one node's file has fewer VIPs, and one that nobody else has. Each node holds only what its own file has.
 func TestOtherVIPList(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{Idle: true})
 	odd, own := c.Nodes[2], addr("192.168.3.199")
 	some := c.VIPs[:4]
@@ -203,6 +207,7 @@ func TestOtherVIPList(t *testing.T) {
 
 // TestOneNameTwoMeanings: a VIP's name stands for another address in one node's file. It stays with its holder until the files agree, and status says so.
 func TestOneNameTwoMeanings(t *testing.T) {
+	t.Parallel()
 	one, other := addr("192.168.3.198"), addr("192.168.3.199")
 	vip := func(a netip.Addr) string { return fmt.Sprintf("\n[[vip]]\nname = \"web\"\naddresses = [%q]\n", a) }
 	c := cluster.Start(t, cluster.Options{Idle: true})
@@ -252,6 +257,7 @@ func TestOneNameTwoMeanings(t *testing.T) {
 // TestRebootFasterThanTTL: the machine is back before its lease has lapsed. It joins when that is seen to be dead; nobody shows a VIP of the earlier boot
 // before W has passed.
 func TestRebootFasterThanTTL(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for i := range rounds(1, 20) {

@@ -109,6 +109,7 @@ func status(err error) int {
 // TestMistakes: `run` and `check` end with status 2 and one line that names the place and what to write, and the addresses of a daemon that was there
 // before stay as they are.
 func TestMistakes(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{Nodes: 1, Idle: true})
 	n := c.Nodes[0]
 	if err := os.WriteFile(n.Path("/etc/viplease/open"), []byte("secret\n"), 0o644); err != nil {
@@ -194,6 +195,7 @@ func troubled(t *testing.T, c *cluster.Cluster, n *lab.Node, words ...string) {
 
 // TestEtcdUnreachable: the daemon tries again, says so, and goes to work when etcd is there.
 func TestEtcdUnreachable(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{Nodes: 1, Idle: true})
 	n, s := c.Nodes[0], c.Etcd.Servers[0]
 	for range rounds(1, 20) {
@@ -235,6 +237,7 @@ func authority(t *testing.T, at netip.Addr) (ca []byte, server tls.Certificate) 
 
 // TestWrongCA: whoever answers at etcd's address has a certificate of an authority that the node was not told to trust.
 func TestWrongCA(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{Nodes: 1, Idle: true})
 	n, at := c.Nodes[0], netip.MustParseAddrPort("10.9.0.254:2379") // the lab's own place on the management network
 	other, _ := authority(t, at.Addr())
@@ -276,6 +279,7 @@ func TestWrongCA(t *testing.T) {
 
 // TestMissingInterface: only the VIP that needs it waits, and status says for what; when the interface comes, the VIP does.
 func TestMissingInterface(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{Nodes: 1, Tables: "\n[[vip]]\nname = \"far\"\naddresses = [\"10.77.0.100/32 dev eth7\"]\n"})
 	n := c.Nodes[0]
 	c.Within(cluster.Wait+patience, "the other VIPs", c.AllHeld)
@@ -354,6 +358,7 @@ func ended(t *testing.T, n *lab.Node, words ...string) {
 
 // TestWithoutCapabilities: a daemon that may not set addresses, or not announce them, holds nothing and says what it needs. Others do the work.
 func TestWithoutCapabilities(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	n := c.Nodes[2]
@@ -383,6 +388,7 @@ const runtimeDir = "/run/viplease"
 
 // TestUnwritableStateFromTheStart: a daemon that could not be continued after a crash does not begin.
 func TestUnwritableStateFromTheStart(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{Idle: true})
 	for _, n := range c.Nodes[1:] {
 		n.Start(c.Config(n.Name))
@@ -411,6 +417,7 @@ func TestUnwritableStateFromTheStart(t *testing.T) {
 // TestStateBecomesUnwritable: the node registers anew and cannot note it down. What it holds goes to the others without two ever holding it, and it
 // says why and ends.
 func TestStateBecomesUnwritable(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{Idle: true})
 	n := c.Nodes[0]
 	n.MountTmpfs(runtimeDir, 1<<20)

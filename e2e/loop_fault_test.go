@@ -38,6 +38,7 @@ func faulty(t *testing.T) (*cluster.Cluster, *lab.Node) {
 }
 
 func TestLoopThatHangsForEver(t *testing.T) {
+	t.Parallel()
 	c, n := faulty(t)
 	for range rounds(1, 20) {
 		began := time.Now()
@@ -54,6 +55,7 @@ func TestLoopThatHangsForEver(t *testing.T) {
 }
 
 func TestPanicTakesTheAddressesDownFirst(t *testing.T) {
+	t.Parallel()
 	c, n := faulty(t)
 	for range rounds(1, 20) {
 		began := time.Now()
@@ -75,6 +77,7 @@ func TestPanicTakesTheAddressesDownFirst(t *testing.T) {
 
 // An upgrade in place: another binary stands at the daemon's path, and SIGHUP makes the daemon become it.
 func TestUpgradeLosesNothing(t *testing.T) {
+	t.Parallel()
 	normal := os.Getenv("VIPLEASE_BINARY")
 	c, n := faulty(t)
 	for i := range rounds(1, 20) {

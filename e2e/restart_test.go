@@ -26,6 +26,7 @@ func adopted(t *testing.T, c *cluster.Cluster, n *lab.Node) {
 }
 
 func TestKillAndRestartLosesNothing(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for i := range rounds(3, 20) {
@@ -39,6 +40,7 @@ func TestKillAndRestartLosesNothing(t *testing.T) {
 }
 
 func TestReload(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	for i := range rounds(3, 20) {
@@ -76,6 +78,7 @@ func TestReload(t *testing.T) {
 
 // Signals that come while the daemon replaces itself must not end it, nor be lost.
 func TestSignalsDuringAReload(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	n := c.Nodes[1]

@@ -35,6 +35,7 @@ func occupy(t *testing.T, h *lab.Host, vip netip.Addr) (undo func()) {
 
 // A machine outside the cluster has an address of the pool: it stays down, status says why, and it comes up when the machine lets go.
 func TestAddressOfAnotherMachine(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{Idle: true})
 	var undo []func()
 	for _, vip := range c.VIPs[:2] { // one of each family
@@ -68,6 +69,7 @@ func TestAddressOfAnotherMachine(t *testing.T) {
 
 // A machine outside the cluster begins to use a VIP that is held: its holder checks its authority, keeps it, and says it again.
 func TestRivalOfAHeldAddress(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{})
 	c.Settled()
 	before := len(c.Judge.History())
