@@ -82,10 +82,14 @@ func (p etcdPort) Check(ctx context.Context, node string, since int64) (plan.Che
 func (p etcdPort) Commit(ctx context.Context, node string, c plan.Commit) (plan.ClaimsCommitted, error) {
 	txn := leases.Commit{Node: node, MemberRev: c.MemberRev}
 	for _, w := range c.Writes {
-		txn.Writes = append(txn.Writes, leases.Write{
+		write := leases.Write{
 			Key: "claims/" + w.VIP, Value: plan.Encode(w.Claim), IfMod: w.IfMod,
 			OwnerGone: (*leases.MemberRef)(w.OwnerGone), TargetHere: (*leases.MemberRef)(w.TargetHere),
-		})
+		}
+		if w.Slot != nil {
+			write.Beside = &leases.Beside{Key: "round", Value: plan.Encode(w.Slot.Round), IfMod: w.Slot.IfMod}
+		}
+		txn.Writes = append(txn.Writes, write)
 	}
 	for _, put := range c.Puts {
 		txn.Puts = append(txn.Puts, leases.Put(put))
@@ -97,6 +101,10 @@ func (p etcdPort) Commit(ctx context.Context, node string, c plan.Commit) (plan.
 		if r.Current != nil {
 			current := entry(*r.Current)
 			result.Current = &current
+		}
+		if r.Beside != nil {
+			round := entry(*r.Beside)
+			result.Round = &round
 		}
 		f.Results = append(f.Results, result)
 	}

@@ -23,9 +23,6 @@ func (c Config) describeUnbuilt(w io.Writer) {
 	if c.Takeover.Fast {
 		fmt.Fprintln(w, "note: takeover.fast is not in this version of viplease: every takeover waits W, as with fast = false")
 	}
-	if c.Balance.MovesPerRound > 0 {
-		fmt.Fprintln(w, "note: rounds are not in this version of viplease: all moves for balance are made at once, as with moves_per_round = \"all\"")
-	}
 }
 
 // refuseUnbuilt tells about each row once, where it first stands.

@@ -136,10 +136,13 @@ func (e *fakeEtcd) Commit(ctx context.Context, node string, c plan.Commit) (plan
 	keys := map[string][]byte{}
 	for _, w := range c.Writes {
 		old := e.entries["claims/"+w.VIP]
-		won := old.Mod == w.IfMod
+		won := old.Mod == w.IfMod && (w.Slot == nil || e.entries["round"].Mod == w.Slot.IfMod)
 		f.Results = append(f.Results, plan.WriteResult{Won: won})
 		if won {
 			keys["claims/"+w.VIP] = plan.Encode(w.Claim)
+			if w.Slot != nil {
+				keys["round"] = plan.Encode(w.Slot.Round)
+			}
 		}
 	}
 	e.write(keys)

@@ -8,7 +8,6 @@ const (
 	hooks      feature = "hooks"
 	checks     feature = "check"
 	neighbours feature = "announce.arp_cache"
-	rounds     feature = "balance.moves_per_round"
 )
 
 // unbuilt is what this version of viplease does not carry out, and what the
@@ -19,7 +18,6 @@ var unbuilt = map[feature]string{
 	hooks:      "this version of viplease runs no hooks",
 	checks:     "this version of viplease has no health checks",
 	neighbours: "this version of viplease reads the key and shares no neighbours yet",
-	rounds:     "this version of viplease keeps no limit but 0: what is to move, moves at once",
 }
 
 // lacking is the end of a note about a feature, told once in a file: "; this

@@ -132,7 +132,7 @@ func (w *wackamole) moves(s statement) {
 		w.note(s.line, s.name, "0 still means that nothing is moved for balance; VIPs that nobody holds are claimed anyway")
 	default:
 		w.doc.moves = fmt.Sprint(s.value.n)
-		w.note(s.line, s.name, "%d is still the limit of a round for the whole cluster, but no longer cut to half of the VIPs, and preferred VIPs no longer stop a round%s", s.value.n, w.lacking(rounds))
+		w.note(s.line, s.name, "%d is still the limit of a round for the whole cluster, but no longer cut to half of the VIPs, and preferred VIPs no longer stop a round", s.value.n)
 	}
 }
 

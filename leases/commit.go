@@ -13,10 +13,10 @@ import (
 
 // etcd counts the operations of a transaction by level: a level takes the longest of its list of compares, its list for success and
 // its list for failure, and what it nests must fit what is left (etcd, server/etcdserver/api/v3rpc/key.go, checkTxnRequest). A nested
-// write takes three (its compares), however many there are beside it.
+// write takes four (its compares), however many there are beside it.
 const (
 	maxOps        = 128 // etcd's default for --max-txn-ops
-	writeCompares = 3   // of one Write: the claim, the old owner, the target
+	writeCompares = 4   // of one Write: the claim, the old owner, the target, the key beside it
 
 	// MaxPuts is how many Puts and Deletes a Commit may hold together.
 	MaxPuts = 13
@@ -74,6 +74,14 @@ type Write struct {
 	IfMod      int64      // the revision of the last write that must still stand; 0: the key must not exist
 	OwnerGone  *MemberRef // if set: this registration must be over (a takeover)
 	TargetHere *MemberRef // if set: this registration must stand (a transfer)
+	Beside     *Beside    // if set: a second key that is replaced with the claim, both or neither
+}
+
+// Beside is a second key of a Write, of no lease.
+type Beside struct {
+	Key   string
+	Value []byte
+	IfMod int64 // the revision of the last write that must still stand; 0: the key must not exist
 }
 
 func (w Write) guards() []Guard {
@@ -84,6 +92,9 @@ func (w Write) guards() []Guard {
 	if w.TargetHere != nil {
 		gs = append(gs, w.TargetHere.is())
 	}
+	if w.Beside != nil {
+		gs = append(gs, Guard{Key: w.Beside.Key, On: Modified, Rev: w.Beside.IfMod})
+	}
 	return gs
 }
 
@@ -92,6 +103,7 @@ type Result struct {
 	Won     bool   // the Write was made, the Guard held
 	Mod     int64  // revision of the value written
 	Current *Entry // of a Write that lost and of a Guard: what stands there; nil: nothing
+	Beside  *Entry // of a Write that lost: what stands at its second key; nil: nothing
 }
 
 // Put writes one key, without a condition of its own: add a Guard.
@@ -102,7 +114,8 @@ type Put struct {
 }
 
 // Commit is one transaction on behalf of one registration. The Puts and Deletes and each of the Writes that wins are applied together
-// at one revision, if the registration stands and all Guards hold; otherwise nothing is. A key may be written only once.
+// at one revision, if the registration stands and all Guards hold; otherwise nothing is. A key may be written only once,
+// so that of several Writes with the same key beside them only one can be in a Commit.
 type Commit struct {
 	Node      string
 	MemberRev int64 // create revision of members/<Node>: the registration that writes
@@ -162,9 +175,12 @@ func (s *Store) effects(c Commit) []clientv3.Op {
 	ops := make([]clientv3.Op, 0, len(c.Writes)+len(c.Puts)+len(c.Deletes))
 	for _, w := range c.Writes {
 		key := s.key(w.Key)
-		ops = append(ops, clientv3.OpTxn(s.compares(w.guards()),
-			[]clientv3.Op{clientv3.OpPut(key, string(w.Value))},
-			[]clientv3.Op{clientv3.OpGet(key)}))
+		won, lost := []clientv3.Op{clientv3.OpPut(key, string(w.Value))}, []clientv3.Op{clientv3.OpGet(key)}
+		if w.Beside != nil {
+			beside := s.key(w.Beside.Key)
+			won, lost = append(won, clientv3.OpPut(beside, string(w.Beside.Value))), append(lost, clientv3.OpGet(beside))
+		}
+		ops = append(ops, clientv3.OpTxn(s.compares(w.guards()), won, lost))
 	}
 	for _, p := range c.Puts {
 		ops = append(ops, clientv3.OpPut(s.key(p.Key), string(p.Value), clientv3.WithLease(clientv3.LeaseID(p.Lease))))
@@ -180,10 +196,13 @@ func (s *Store) result(r *clientv3.TxnResponse, i int) Result {
 	if nested.GetSucceeded() {
 		return Result{Won: true, Mod: r.Header.GetRevision()}
 	}
-	if rs := nested.GetResponses(); len(rs) == 1 {
-		return Result{Current: s.first(rs[0].GetResponseRange().GetKvs())}
+	var lost Result
+	for at, into := range []**Entry{&lost.Current, &lost.Beside} {
+		if rs := nested.GetResponses(); at < len(rs) {
+			*into = s.first(rs[at].GetResponseRange().GetKvs())
+		}
 	}
-	return Result{}
+	return lost
 }
 
 func (s *Store) compares(gs []Guard) []clientv3.Cmp {
@@ -224,6 +243,9 @@ func (c Commit) check() error {
 	var errs []error
 	for _, w := range c.Writes {
 		errs = append(errs, write(w.Key, w.Value))
+		if w.Beside != nil {
+			errs = append(errs, write(w.Beside.Key, w.Beside.Value))
+		}
 		for _, m := range []*MemberRef{w.OwnerGone, w.TargetHere} {
 			if m != nil && (m.Node == "" || m.MemberRev <= 0) {
 				errs = append(errs, fmt.Errorf("%s: %w", w.Key, errMemberRev))

@@ -162,6 +162,9 @@ func TestCommitLimits(t *testing.T) {
 		for i := range writes {
 			c.Writes = append(c.Writes, Write{Key: fmt.Sprintf("claims/%s-%d", t.Name(), i), Value: []byte("v"), OwnerGone: &MemberRef{"x", 1}, TargetHere: &me})
 		}
+		if writes > 0 {
+			c.Writes[0].Beside = &Beside{Key: "beside", Value: []byte("v")}
+		}
 		for i := range puts {
 			c.Puts = append(c.Puts, Put{Key: fmt.Sprintf("put-%d", i), Value: []byte("v")})
 		}
@@ -258,5 +261,45 @@ func TestCommitNotSent(t *testing.T) {
 	}
 	if first := both.ranked()[0].url; first == p.url {
 		t.Error("the server that cannot be reached is still asked first")
+	}
+}
+
+// TestCommitBeside: a claim and the key beside it are replaced together or not at all, and neither keeps the other writes from being made.
+func TestCommitBeside(t *testing.T) {
+	s := open(t, one(t).urls()...)
+	me, _ := join(t, s, "a")
+	commit := func(writes ...Write) Committed {
+		t.Helper()
+		return must[Committed](t)(s.Commit(seconds(t), Commit{Node: me.Node, MemberRev: me.MemberRev, Writes: writes}))
+	}
+	claim := func(key string, ifMod, roundMod int64) Write {
+		return Write{Key: key, Value: []byte("new"), IfMod: ifMod, Beside: &Beside{Key: "round", Value: []byte(key), IfMod: roundMod}}
+	}
+	first := commit(claim("claims/a", 0, 0))
+	if !first.Results[0].Won || first.Results[0].Mod != first.Revision {
+		t.Fatalf("both keys absent: %+v", first)
+	}
+	late := commit(claim("claims/b", 0, 0), Write{Key: "claims/c", Value: []byte("new")})
+	if r := late.Results[0]; r.Won || r.Current != nil || r.Beside == nil || r.Beside.Mod != first.Revision || string(r.Beside.Value) != "claims/a" {
+		t.Errorf("the key beside it has changed: %+v", r)
+	}
+	if !late.Results[1].Won {
+		t.Errorf("a write without one: %+v", late.Results[1])
+	}
+	stale := commit(claim("claims/a", first.Revision-1, first.Revision))
+	if r := stale.Results[0]; r.Won || r.Current == nil || r.Beside == nil || r.Beside.Mod != first.Revision {
+		t.Errorf("the claim has changed: %+v", r)
+	}
+	if next := commit(claim("claims/b", 0, first.Revision)); !next.Results[0].Won {
+		t.Errorf("both as they were seen: %+v", next.Results[0])
+	}
+	for key, want := range map[string]string{"claims/a": "new", "claims/b": "new", "claims/c": "new", "round": "claims/b"} {
+		if now := must[Snapshot](t)(s.Get(seconds(t), key)); len(now.Entries) != 1 || string(now.Entries[0].Value) != want {
+			t.Errorf("%s holds %+v, not %q", key, now.Entries, want)
+		}
+	}
+	_, err := s.Commit(seconds(t), Commit{Node: me.Node, MemberRev: me.MemberRev, Writes: []Write{claim("claims/d", 0, 0), claim("claims/e", 0, 0)}})
+	if !errors.Is(err, ErrNotApplied) {
+		t.Errorf("two writes with the same key beside them: %v", err)
 	}
 }

@@ -105,6 +105,7 @@ type ClaimWrite struct {
 	IfMod      int64      // the claim's mod revision; 0: the key must not exist
 	OwnerGone  *MemberRef // the old owner's registration must not stand
 	TargetHere *MemberRef // the target's registration must stand
+	Slot       *Slot      // an offer that waits for rounds: its place in one, taken together with it or not at all
 }
 
 // MemberRef names a registration by node and create revision of the member key.
@@ -166,6 +167,9 @@ func (w ClaimWrite) String() string {
 	}
 	if w.TargetHere != nil {
 		s += fmt.Sprintf(", %s/%d here", w.TargetHere.Node, w.TargetHere.MemberRev)
+	}
+	if w.Slot != nil {
+		s += fmt.Sprintf(", slot %d of round %d if %d", len(w.Slot.Round.Slots), w.Slot.Round.Number, w.Slot.IfMod)
 	}
 	return s
 }

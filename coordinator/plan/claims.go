@@ -102,13 +102,19 @@ func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 		return d.restamp(vip, c), true
 	default:
 		if m, ok := d.move(vip); ok {
+			var slot *Slot
+			if m.Round > 0 && v.cfg.MovesPerRound > 0 {
+				if slot = d.slot(vip); slot == nil {
+					return ClaimWrite{}, false
+				}
+			}
 			n := d.next(vip, c)
 			n.To, n.Accept, n.Why = m.To, 0, string(m.Why)
 			if m.Why == moveAsked {
 				n.Moved = v.etcd.moves[vip].mod // used up
 			}
 			target := MemberRef{m.To, v.etcd.members[m.To].create}
-			return ClaimWrite{VIP: vip, Kind: Offer, Claim: n, IfMod: c.mod, TargetHere: &target}, true
+			return ClaimWrite{VIP: vip, Kind: Offer, Claim: n, IfMod: c.mod, TargetHere: &target, Slot: slot}, true
 		}
 	}
 	return ClaimWrite{}, false

@@ -23,7 +23,8 @@ type Config struct {
 	VIPs          []VIP
 	Former        []Address // set by an earlier configuration on this boot, in none now: to be swept
 	Failback      bool
-	MovesPerRound int // -1: all
+	MovesPerRound int           // -1: all
+	Interval      time.Duration // between two rounds
 	Weight        int
 	MaxWrites     int // claims in one transaction
 }

@@ -27,6 +27,7 @@ type decision struct {
 	wake    time.Duration
 	urgent  bool // an address waits for a fresh check
 	tries   int
+	slotted bool // a slot of the round is being taken by this decision
 }
 
 func (d *decision) do(a Action) { d.actions = append(d.actions, a) }

@@ -141,6 +141,7 @@ type (
 type WriteResult struct {
 	Won     bool
 	Current *Entry // lost: what stands there; nil: nothing
+	Round   *Entry // lost, and it had a Slot: the key round; nil: it is absent
 }
 
 func (Remembered) fact()        {}

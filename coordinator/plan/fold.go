@@ -122,6 +122,7 @@ func (v *View) own(c claim) bool {
 func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
 	v.etcd.highest = max(v.etcd.highest, f.Revision)
 	v.wrote(nil)
+	v.slotAnswered(f.Writes)
 	if len(f.Writes) == 0 {
 		v.self.mend, v.self.mending = false, false
 	}
@@ -139,6 +140,7 @@ func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
 		l := v.of(w.VIP)
 		l.write, l.giving = false, false
 		before := v.etcd.claims[w.VIP]
+		learnt := v.foldSlot(w, f.Results[i], f.Revision)
 		switch r := f.Results[i]; {
 		case r.Won:
 			l.doubt = false
@@ -151,7 +153,7 @@ func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
 			v.self.reread = true
 			return
 		case r.Current != nil:
-			if r.Current.Mod <= before.mod {
+			if r.Current.Mod <= before.mod && !learnt {
 				l.writeAt = now + writeRetry // another condition failed, which the watch has yet to tell
 			}
 			v.fold([]Entry{*r.Current}, nil, now)
@@ -187,6 +189,7 @@ func (v *View) won(w ClaimWrite, before claim, revision int64, now time.Duration
 
 func (v *View) foldClaimsFailed(f ClaimsFailed, now time.Duration) {
 	v.wrote(f.Err)
+	v.slotAnswered(f.Writes)
 	if len(f.Writes) == 0 {
 		v.self.mending = false
 	}

@@ -11,6 +11,7 @@ import (
 type placed struct {
 	assign   map[string]string // by VIP
 	moves    map[string]placement.Move
+	waiting  []placement.Move // those that wait for rounds, in the order of their turns
 	unplaced map[string]bool
 	agreed   bool            // all ready members plan alike
 	uniform  bool            // every member configures what this node does, and every claim is of a VIP that it configures
@@ -36,6 +37,9 @@ func (v *View) placement() *placed {
 	}
 	for _, m := range out.Moves {
 		p.moves[m.VIP] = m
+		if m.Round > 0 && !p.disputed[m.VIP] {
+			p.waiting = append(p.waiting, m)
+		}
 	}
 	v.seated(p)
 	for _, vip := range out.Unplaced {

@@ -17,7 +17,7 @@ import (
 const Format = 1
 
 // Planner is the version of the placement rules. Live nodes move VIPs between them only while all run the same.
-const Planner = 1
+const Planner = 2
 
 const (
 	maxValue = 1 << 20       // a larger value is not ours
@@ -81,7 +81,8 @@ type Layout struct {
 	V        int         `json:"v"`
 	VIPs     []LayoutVIP `json:"vips"`
 	Failback bool        `json:"failback"`
-	Moves    int         `json:"moves_per_round"` // -1: all
+	Moves    int         `json:"moves_per_round"`       // -1: all
+	Interval int64       `json:"interval_ms,omitempty"` // between two rounds, if there are any
 }
 
 // LayoutVIP is one VIP of a Layout.
@@ -92,7 +93,8 @@ type LayoutVIP struct {
 	Spread    string   `json:"spread,omitempty"`
 }
 
-// Intent is the value of drains/<node>, pins/<vip>, moves/<vip>, balance and frozen: what an operator asked for.
+// Intent is the value of drains/<node>, pins/<vip>, moves/<vip>, balance and frozen: what an operator asked for. Balance asks for one round at once, the next
+// after its write; it is not deleted.
 type Intent struct {
 	V         int       `json:"v"`
 	Node      string    `json:"node,omitempty"`       // pins and moves: where to
@@ -192,6 +194,9 @@ func Encode(record any) []byte {
 // layout is what cfg says about placement, in canonical order, and its digest.
 func layout(cfg Config) (Layout, string) {
 	l := Layout{V: Format, Failback: cfg.Failback, Moves: cfg.MovesPerRound}
+	if cfg.MovesPerRound > 0 {
+		l.Interval = cfg.Interval.Milliseconds()
+	}
 	for _, vip := range cfg.VIPs {
 		l.VIPs = append(l.VIPs, LayoutVIP{Name: vip.Name, Addresses: texts(vip.Prefixes), Prefer: vip.Prefer, Spread: vip.Spread})
 	}

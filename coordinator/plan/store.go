@@ -21,6 +21,7 @@ type store struct {
 	moves   map[string]asked
 	balance asked // its revision tells which seats and which round came before
 	frozen  *Intent
+	round   roundKey
 }
 
 type member struct {
@@ -135,6 +136,9 @@ func (s *store) put(e Entry) (matters bool) {
 	case "frozen":
 		i := intent(e.Value)
 		s.frozen = &i
+	case "round":
+		s.putRound(e)
+		return false
 	default:
 		return false
 	}
@@ -190,6 +194,10 @@ func (s *store) remove(key string, mod int64) {
 		s.balance = asked{}
 	case "frozen":
 		s.frozen = nil
+	case "round":
+		if s.round.mod < mod {
+			s.round = roundKey{absent: true, mod: mod}
+		}
 	}
 }
 
@@ -235,6 +243,12 @@ func (s *store) replace(f SnapshotRead) bool {
 			fresh.states[node] = st
 		}
 	}
+	if fresh.round.mod == 0 && s.round.mod > 0 && !s.round.absent {
+		fresh.round = roundKey{absent: true, mod: f.Revision}
+	}
+	if s.round.mod > fresh.round.mod {
+		fresh.round = s.round
+	}
 	fresh.synced, fresh.cluster, fresh.rev = true, f.Cluster, f.Revision
 	fresh.highest = max(s.highest, f.Revision)
 	*s = fresh
@@ -245,15 +259,18 @@ func (s *store) replace(f SnapshotRead) bool {
 type evidence struct {
 	gone  map[MemberRef]time.Duration // the owner's registration does not stand [S6]
 	empty map[string]seen             // the claim is empty [S9]
+	round seen                        // the key round is as it is, which justifies the next one
 }
 
-func newEvidence() evidence { return evidence{map[MemberRef]time.Duration{}, map[string]seen{}} }
+func newEvidence() evidence {
+	return evidence{gone: map[MemberRef]time.Duration{}, empty: map[string]seen{}}
+}
 
-// seen is an empty claim, by its mod revision, and since when it has been seen.
+// seen is a value, by its mod revision, and since when it has been seen.
 type seen struct {
 	mod   int64
 	since time.Duration
-	wait  time.Duration // the widest that anybody was known to have then: an old empty value may have been copied back
+	wait  time.Duration // of an empty claim: the widest that anybody was known to have then: an old empty value may have been copied back
 }
 
 // judge brings the evidence up to date with the view. An owner is judged only from a state that is not older than its claim [S5].
@@ -272,6 +289,9 @@ func (ev *evidence) judge(s *store, vips map[string]VIP, now time.Duration) {
 		}
 	}
 	ev.gone = gone
+	if ev.round.mod != s.round.mod {
+		ev.round = seen{mod: s.round.mod, since: now}
+	}
 	for vip := range vips {
 		switch c := s.claims[vip]; {
 		case !c.valid() || !c.Empty:

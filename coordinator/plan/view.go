@@ -24,7 +24,8 @@ type View struct {
 	reading    bool
 	observed   bool // the kernel has been read: until then an address may be up that this process does not know
 	layoutBusy bool
-	tries      int // attempt ids used
+	slotting   bool // an offer that takes a slot of a round is under way
+	tries      int  // attempt ids used
 	placed     *placed
 	notes      []Note
 	remember   int // counts what changes the answer of Remember
@@ -169,6 +170,7 @@ func (v *View) Dispatched(actions []Action, now Now) {
 			v.self.mending = v.self.mending || len(a.Puts) > 0
 			for _, w := range a.Writes {
 				v.of(w.VIP).writing(w, v.etcd.claims[w.VIP].Claim, now.Boot)
+				v.slotting = v.slotting || w.Slot != nil
 			}
 			v.tries += len(a.Writes)
 		case RaiseAddresses:

@@ -181,14 +181,20 @@ func (e *etcd) commit(node string, a plan.Commit, values [][]byte) plan.ClaimsCo
 				name := "claims/" + w.VIP
 				k, ok := e.keys[name]
 				switch {
-				case k.Mod != w.IfMod || w.OwnerGone != nil && e.member(w.OwnerGone.Node) == w.OwnerGone.MemberRev ||
+				case k.Mod != w.IfMod || w.Slot != nil && e.keys["round"].Mod != w.Slot.IfMod || w.OwnerGone != nil && e.member(w.OwnerGone.Node) == w.OwnerGone.MemberRev ||
 					w.TargetHere != nil && e.member(w.TargetHere.Node) != w.TargetHere.MemberRev:
 					if ok {
 						f.Results[i].Current = &k.Entry
 					}
+					if r, ok := e.keys["round"]; ok && w.Slot != nil {
+						f.Results[i].Round = &r.Entry
+					}
 				default:
 					f.Results[i].Won = true
 					e.put(rev, name, values[i], 0)
+					if w.Slot != nil {
+						e.put(rev, "round", plan.Encode(w.Slot.Round), 0)
+					}
 				}
 			}
 			for _, p := range a.Puts {
