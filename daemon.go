@@ -73,28 +73,33 @@ func run(ctx context.Context, path string) error {
 	pc := planConfig(cfg, id)
 	pc.Address = hostAddress(kernel)
 	pc.Former = former(left.Addresses, cfg)
-	e := etcdPort{store}
-	c := coordinator.New(coordinator.Config{Plan: pc, Leave: leaveWithin, Log: log}, coordinator.Ports{
-		Now: now, Registry: e, Claims: e, Feed: e,
-		Kernel: &kernelPort{kernel: kernel, cfg: cfg, log: log}, Events: eventPort{kernel}, Announcer: announcerPort{announcer},
+	var c *coordinator.Coordinator
+	m := newMetrics(cfg, announcer, func() coordinator.Snapshot { return c.Snapshot() })
+	e := timedEtcd{etcdPort{store}, m}
+	c = coordinator.New(coordinator.Config{Plan: pc, Leave: leaveWithin, Log: log}, coordinator.Ports{
+		Now: now, Registry: e, Claims: e, Feed: e, Observer: m,
+		Kernel: timedKernel{&kernelPort{kernel: kernel, cfg: cfg, log: log}, m}, Events: eventPort{kernel}, Announcer: announcerPort{announcer},
 		Ears:   earPort{arpnotify.NewListener(arpnotify.ListenerConfig{Now: sinceBoot, Log: log}), &arpnotify.Prober{}},
 		Memory: memoryPort{dir: dir, boot: id.boot, node: cfg.Node}, Connections: connections(cfg, log),
 	})
 	injectFaults(c)
-	ln, err := control.Listen(cfg.Control.Socket, 0o660)
+	ln, err := listen(cfg.Control)
 	if err != nil {
 		return err
 	}
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() {
-		served <- control.Serve(serving, ln, operator(cfg, coordinator.Operator{Intents: e, Show: c.Snapshot, Look: c.Look}), nil, log)
+		served <- control.Serve(serving, ln, operator(cfg, coordinator.Operator{Intents: e, Show: c.Snapshot, Look: c.Look}), m.Handlers(), log)
 	}()
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	defer stopServing()
 	beside.Go(func() { reloads(serving, hup, cfg, c.Handoff, log) })
 	beside.Go(func() { reportToSystemd(serving, c.Snapshot, log) })
+	if cfg.Metrics.Listen != "" {
+		beside.Go(func() { m.Serve(serving, cfg.Metrics.Listen, log) })
+	}
 	log.Info("started", "node", cfg.Node, "group", cfg.Group, "vips", len(cfg.VIPs), "etcd", strings.Join(cfg.Etcd.Endpoints, ","), "version", version())
 	err = c.Run(ctx, remembered(left))
 	if errors.Is(err, coordinator.ErrHandoff) {

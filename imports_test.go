@@ -18,8 +18,9 @@ var allowed = map[string][]string{
 	"coordinator":           {"coordinator/placement", "coordinator/plan", "sentinel"},
 	"sentinel":              {},
 	"control":               {"coordinator"},
+	"metrics":               {"coordinator"},
 	"health":                {}, "hooks": {}, "sockets": {}, "importer": {},
-	"manual":                {"config"},
+	"manual": {"config"},
 }
 
 // pure packages do no I/O, ask no clock and start nothing.

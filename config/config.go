@@ -63,11 +63,12 @@ type Notify struct {
 // Control is where the commands find the daemon.
 type Control struct {
 	Socket string // absolute path of a Unix socket
+	Group  string // whose members may use it besides root; "": that of the process
 }
 
 // Metrics is where Prometheus finds the daemon.
 type Metrics struct {
-	Listen string // "": nowhere
+	Listen string // address and port; "": nowhere but on the control socket
 }
 
 // Env is what a configuration takes from its surroundings.
@@ -128,7 +129,8 @@ func readAll(r *reader, env Env) Config {
 	c.Announce = readAnnounce(top.table("announce"))
 	c.VIPs = r.readVIPs(top)
 	c.Control.Socket = readSocket(top.table("control"), c.Group)
-	c.Metrics.Listen = top.table("metrics").text("listen", "")
+	c.Control.Group = top.table("control").label("group", "")
+	c.Metrics.Listen = readListen(top.table("metrics"))
 	readChecks(top)
 	readHooks(top.table("hooks"))
 	return c

@@ -68,6 +68,7 @@ func TestDesign(t *testing.T) {
 		Takeover: Takeover{Fast: true, ProbeInterval: 50 * time.Millisecond, Misses: 4, Grace: 150 * time.Millisecond},
 		Announce: Announce{Refresh: time.Minute, ARPCache: 90 * time.Second},
 		Control:  Control{Socket: "/run/viplease/viplease.sock"},
+		Metrics:  Metrics{Listen: "127.0.0.1:9846"},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
@@ -104,12 +105,26 @@ func TestUnbuilt(t *testing.T) {
 	_, err := Parse("viplease.toml", []byte(doc), host)
 	want := `viplease.toml:30: [[announce.notify]]: notices to single hosts are not in this version of viplease; remove the section
 viplease.toml:43: [[check]]: health checks are not in this version of viplease; remove the section
-viplease.toml:52: [hooks]: hooks are not in this version of viplease; remove the section
-viplease.toml:61: metrics.listen: metrics are not in this version of viplease; write listen = ""`
+viplease.toml:52: [hooks]: hooks are not in this version of viplease; remove the section`
 	if fmt.Sprint(err) != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
-	parse(t, minimal+"[metrics]\nlisten = \"\"")
+}
+
+// TestMetricsListen: metrics are on by default, and an empty address turns them off.
+func TestMetricsListen(t *testing.T) {
+	for doc, want := range map[string]string{
+		"":                                      DefaultMetrics,
+		"[metrics]":                             DefaultMetrics,
+		"[metrics]\nlisten = \"\"":              "",
+		"[metrics]\nlisten = \":9846\"":         ":9846",
+		"[metrics]\nlisten = \"[::1]:1\"":       "[::1]:1",
+		"[metrics]\nlisten = \"0.0.0.0:65535\"": "0.0.0.0:65535",
+	} {
+		if got := parse(t, minimal+doc).Metrics.Listen; got != want {
+			t.Errorf("%s: %q, want %q", doc, got, want)
+		}
+	}
 }
 
 // filled is the sample with the two lines that an operator must fill in.

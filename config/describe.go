@@ -32,7 +32,8 @@ func (c Config) Describe(w io.Writer) {
 		line("", "TCP connections to a VIP that leaves a node are not reset")
 	}
 	line("announce", "again every %s; neighbours are shared every %s", short(c.Announce.Refresh), short(c.Announce.ARPCache))
-	line("control", "%s", c.Control.Socket)
+	line("control", "%s", c.Control.describe())
+	line("metrics", "%s", c.Metrics.describe())
 	c.describeUnbuilt(w)
 	for _, warning := range c.Warnings() {
 		fmt.Fprintf(w, "warning: %s\n", warning)

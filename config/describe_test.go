@@ -20,6 +20,7 @@ takeover   W = (timeout + hold + 1.25s) x 1.002 + 50ms = 4.61s
 balance    all moves at once, a round every 4s; preferred nodes get their VIPs back
 announce   again every 1m; neighbours are shared every 1m30s
 control    /run/viplease/viplease.sock
+metrics    127.0.0.1:9846 and the control socket
 note: takeover.fast is not in this version of viplease: every takeover waits W, as with fast = false
 `
 	if b.String() != want {

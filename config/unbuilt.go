@@ -14,7 +14,6 @@ var unbuilt = []struct{ section, key, title, text string }{
 	{"", "check", "[[check]]", "health checks are not in this version of viplease; remove the section"},
 	{"", "hooks", "[hooks]", "hooks are not in this version of viplease; remove the section"},
 	{"announce", "notify", "[[announce.notify]]", "notices to single hosts are not in this version of viplease; remove the section"},
-	{"metrics", "listen", "metrics.listen", `metrics are not in this version of viplease; write listen = ""`},
 }
 
 // describeUnbuilt tells what is accepted, since it is on by default, and yet

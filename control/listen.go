@@ -35,12 +35,15 @@ type Listener struct {
 	close  sync.Once
 }
 
-// Listen takes the socket at path with the given mode (0: 0660); the folder must exist. What a dead daemon left there is replaced. The error
+// NoGroup leaves the socket to the group of the process.
+const NoGroup = -1
+
+// Listen takes the socket at path with the given mode (0: 0660) and group, an id or NoGroup; the folder must exist. What a dead daemon left there is replaced. The error
 // is ErrInUse when the path is in use: a lock file beside the socket, held as long as the Listener is open, keeps two daemons that start at
 // once apart, and a connect finds those that have no lock.
 //
 // The path appears complete, by rename(2): a client sees a socket that accepts and has its mode, or what was there before.
-func Listen(path string, mode fs.FileMode) (*Listener, error) {
+func Listen(path string, mode fs.FileMode, group int) (*Listener, error) {
 	if mode == 0 {
 		mode = socketMode
 	}
@@ -48,7 +51,7 @@ func Listen(path string, mode fs.FileMode) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	ln, err := replaceSocket(path, mode)
+	ln, err := replaceSocket(path, mode, group)
 	if err != nil {
 		lock.Close()
 		return nil, err
@@ -77,7 +80,7 @@ func lockSocket(path string) (*os.File, error) {
 }
 
 // replaceSocket binds under another name and moves the result to path, once nobody answers there.
-func replaceSocket(path string, mode fs.FileMode) (*net.UnixListener, error) {
+func replaceSocket(path string, mode fs.FileMode, group int) (*net.UnixListener, error) {
 	if err := probe(path); err != nil {
 		return nil, err
 	}
@@ -93,7 +96,9 @@ func replaceSocket(path string, mode fs.FileMode) (*net.UnixListener, error) {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	ln.SetUnlinkOnClose(false) // it would remove the name of the bind
-	err = os.Chmod(fresh, mode)
+	if err = os.Chmod(fresh, mode); err == nil && group != NoGroup {
+		err = give(fresh, group)
+	}
 	if err == nil {
 		err = os.Rename(fresh, path)
 	}
@@ -102,6 +107,15 @@ func replaceSocket(path string, mode fs.FileMode) (*net.UnixListener, error) {
 		return nil, errors.Join(fmt.Errorf("listen on %s: %w", path, err), os.Remove(fresh))
 	}
 	return ln, nil
+}
+
+// give makes the socket that of a group. Who is not root may give it to a group of his own alone: chown(2).
+func give(socket string, group int) error {
+	err := os.Chown(socket, -1, group)
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w: the daemon's user is not in group %d; add it with usermod -aG, or SupplementaryGroups= in the unit", err, group)
+	}
+	return err
 }
 
 // probe returns nil when path is free, or a socket on which nobody listens any more. unix(7): ECONNREFUSED is the answer of a socket without

@@ -76,7 +76,7 @@ func (s *stage) find(ts *testscript.TestScript, socket string) *actor {
 
 func (s *stage) daemon(ts *testscript.TestScript, _ bool, args []string) {
 	socket, d := ts.MkAbs(args[0]), &fakeDaemon{file: ts.MkAbs(args[1])}
-	ln, err := Listen(socket, 0)
+	ln, err := Listen(socket, 0, NoGroup)
 	ts.Check(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -25,7 +25,7 @@ import (
 func serveFake(t *testing.T, d Daemon) (socket string, log *lockedBuffer) {
 	t.Helper()
 	socket, log = filepath.Join(t.TempDir(), "s"), new(lockedBuffer)
-	ln, err := Listen(socket, 0)
+	ln, err := Listen(socket, 0, NoGroup)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +221,7 @@ func TestServerThrowsSilentClientsOut(t *testing.T) {
 // A request under way does not hold up the daemon's leaving: its context ends.
 func TestServeEndsRequests(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
-	ln, err := Listen(socket, 0)
+	ln, err := Listen(socket, 0, NoGroup)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestListen(t *testing.T) {
 		old := unix.Umask(0)
 		defer unix.Umask(old)
 		for _, mode := range []fs.FileMode{0, 0o600, 0o666} {
-			ln, err := Listen(path("mode"), mode)
+			ln, err := Listen(path("mode"), mode, NoGroup)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -287,12 +287,12 @@ func TestListen(t *testing.T) {
 		}
 	})
 	t.Run("two", func(t *testing.T) {
-		first, err := Listen(path("two"), 0)
+		first, err := Listen(path("two"), 0, NoGroup)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer first.Close()
-		if _, err := Listen(path("two"), 0); !errors.Is(err, ErrInUse) {
+		if _, err := Listen(path("two"), 0, NoGroup); !errors.Is(err, ErrInUse) {
 			t.Errorf("second: %v", err)
 		}
 		if _, err := net.Dial("unix", path("two")); err != nil {
@@ -305,7 +305,7 @@ func TestListen(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer lock.Close()
-		if _, err := Listen(path("soon"), 0); !errors.Is(err, ErrInUse) {
+		if _, err := Listen(path("soon"), 0, NoGroup); !errors.Is(err, ErrInUse) {
 			t.Errorf("%v", err)
 		}
 	})
@@ -315,7 +315,7 @@ func TestListen(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer ln.Close()
-		if _, err := Listen(path("live"), 0); !errors.Is(err, ErrInUse) {
+		if _, err := Listen(path("live"), 0, NoGroup); !errors.Is(err, ErrInUse) {
 			t.Errorf("%v", err)
 		}
 	})
@@ -323,7 +323,7 @@ func TestListen(t *testing.T) {
 		if err := errors.Join(leaveStale(path("stale")), leaveStale(path("stale.new"))); err != nil {
 			t.Fatal(err)
 		}
-		ln, err := Listen(path("stale"), 0)
+		ln, err := Listen(path("stale"), 0, NoGroup)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -336,7 +336,7 @@ func TestListen(t *testing.T) {
 		if err := os.WriteFile(path("file"), []byte("precious"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Listen(path("file"), 0)
+		_, err := Listen(path("file"), 0, NoGroup)
 		if err == nil || !strings.Contains(err.Error(), "a file that is no socket is there") {
 			t.Errorf("%v", err)
 		}
@@ -345,12 +345,12 @@ func TestListen(t *testing.T) {
 		}
 	})
 	t.Run("no folder", func(t *testing.T) {
-		if _, err := Listen(path("none/s"), 0); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := Listen(path("none/s"), 0, NoGroup); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%v", err)
 		}
 	})
 	t.Run("too long", func(t *testing.T) {
-		_, err := Listen(path(strings.Repeat("x", 120)), 0)
+		_, err := Listen(path(strings.Repeat("x", 120)), 0, NoGroup)
 		if err == nil || !strings.Contains(err.Error(), "at most 103 are possible") {
 			t.Errorf("%v", err)
 		}
@@ -368,7 +368,7 @@ func TestListenRace(t *testing.T) {
 	var wg sync.WaitGroup
 	for range daemons {
 		wg.Go(func() {
-			ln, err := Listen(socket, 0)
+			ln, err := Listen(socket, 0, NoGroup)
 			if err == nil {
 				won <- ln
 			} else if !errors.Is(err, ErrInUse) {

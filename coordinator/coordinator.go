@@ -50,6 +50,9 @@ type Coordinator struct {
 
 // New makes a Coordinator. It starts nothing.
 func New(cfg Config, ports Ports) *Coordinator {
+	if ports.Observer == nil {
+		ports.Observer = unobserved{}
+	}
 	return &Coordinator{
 		cfg: cfg, ports: ports, log: cfg.Log,
 		facts:   make(chan plan.Fact, 256),
@@ -138,7 +141,9 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 	leaving := leave.Done()
 	limit := time.Duration(1<<63 - 1)
 	last := c.ports.Now()
+	due := last.Boot
 	for {
+		late := time.Duration(0)
 		select {
 		case f := <-c.facts:
 			view.Apply(f, c.ports.Now())
@@ -160,6 +165,7 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 			view.Apply(plan.Leave{Deadline: now.Boot + c.cfg.Leave}, now)
 			c.log.Info("leaving: handing over", "within", c.cfg.Leave)
 		case <-timer.C:
+			late = max(c.ports.Now().Boot-due, 1)
 		}
 		now := c.ports.Now()
 		if why := paused(last, now); why != "" {
@@ -173,6 +179,7 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 		for _, a := range actions {
 			c.dispatch(work, view, a)
 		}
+		c.ports.Observer.Turned(late, c.ports.Now().Boot-now.Boot)
 		c.remember(view)
 		c.tell(view.Notes(), now)
 		if view.Done() {
@@ -181,7 +188,9 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 		if now.Boot > limit {
 			return errors.New("handing over took too long")
 		}
-		timer.Reset(min(max(wake-now.Boot, 0), turnEvery))
+		rest := min(max(wake-now.Boot, 0), turnEvery)
+		due = now.Boot + rest
+		timer.Reset(rest)
 	}
 }
 
@@ -280,7 +289,11 @@ func (c *Coordinator) call(ctx context.Context, a plan.Action, f func(context.Co
 // tell logs what happened and keeps it for status.
 func (c *Coordinator) tell(notes []plan.Note, now plan.Now) {
 	for _, n := range notes {
-		c.events.add(Event{At: now.Wall, VIP: n.VIP, Node: n.Node, What: n.What, Why: n.Why})
+		e := Event{At: now.Wall, VIP: n.VIP, Node: n.Node, What: n.What, Why: n.Why, Cause: n.Cause}
+		c.events.add(e)
+		if n.Node == c.cfg.Plan.Node {
+			c.ports.Observer.Happened(e)
+		}
 		level := slog.LevelInfo
 		switch {
 		case n.Node != c.cfg.Plan.Node || n.What == "claimed":

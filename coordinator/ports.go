@@ -22,6 +22,7 @@ type Ports struct {
 	Memory    Memory
 
 	Connections Connections // nil: they are left alone
+	Observer    Observer    // nil: nobody counts
 }
 
 // What an error of Registry or Claims may be; any other means: try again.

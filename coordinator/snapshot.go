@@ -49,6 +49,8 @@ type Event struct {
 	Node string    `json:"node"`
 	What string    `json:"what"`
 	Why  string    `json:"why"`
+
+	Cause string `json:"cause,omitempty"` // of a VIP that was claimed or transferred: why, in one of a few words
 }
 
 // AllHeld tells whether every VIP is held: the exit status of `status`.

@@ -101,6 +101,7 @@ type ClaimWrite struct {
 	VIP        string
 	Kind       Kind
 	Claim      Claim
+	Cause      string     // of a take or a transfer, for those who count
 	Probe      bool       // a take: ask the LAN before raising; its last holder may not be what answers
 	IfMod      int64      // the claim's mod revision; 0: the key must not exist
 	OwnerGone  *MemberRef // the old owner's registration must not stand
@@ -188,4 +189,5 @@ func items(list []Item) string {
 // Note is something an operator may want to know: a log line and a line of history.
 type Note struct {
 	VIP, Node, What, Why string
+	Cause                string // of a VIP that was claimed or transferred: why, in one of a few words, for those who count
 }

@@ -209,7 +209,7 @@ func (d *decision) transfer(vip string, c claim) ClaimWrite {
 	n.Node, n.Reg, n.MemberRev, n.To, n.Accept = c.To, target.Reg, target.create, "", 0
 	n.Since, n.Stay = d.now.Wall, v.local[vip].stays
 	n.Why = fmt.Sprintf("moved from %s: %s", v.cfg.Node, c.Why)
-	return ClaimWrite{VIP: vip, Kind: Transfer, Claim: n, IfMod: c.mod, TargetHere: &MemberRef{c.To, target.create}}
+	return ClaimWrite{VIP: vip, Kind: Transfer, Claim: n, IfMod: c.mod, Cause: transferCause(c), TargetHere: &MemberRef{c.To, target.create}}
 }
 
 func ifMod(c claim) int64 {
@@ -262,7 +262,7 @@ func (d *decision) take(vip string, c claim, l *local) (ClaimWrite, bool) {
 	}
 	n := d.stamped(vip, c)
 	n.Since, n.Why, n.Stay = d.now.Wall, why, false
-	w := ClaimWrite{VIP: vip, Kind: Take, Claim: n, IfMod: ifMod(c), Probe: c.Node != "" || c.Empty || c.Contested}
+	w := ClaimWrite{VIP: vip, Kind: Take, Claim: n, IfMod: ifMod(c), Cause: takeCause(c), Probe: c.Node != "" || c.Empty || c.Contested}
 	if c.valid() && c.Node != "" {
 		owner := c.owner()
 		w.OwnerGone = &owner

@@ -166,10 +166,18 @@ func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
 	v.judge(now)
 }
 
-// won folds a write of our own: the watch will repeat it.
+// won folds a write of our own: the watch repeats it, or was faster.
 func (v *View) won(w ClaimWrite, before claim, revision int64, now time.Duration) {
+	switch w.Kind {
+	case Take:
+		v.count(w.VIP, "claimed", w.Claim.Why, w.Cause)
+	case Transfer:
+		v.count(w.VIP, "transferred", "to "+w.Claim.Node+": "+w.Claim.Why, w.Cause)
+	case Release:
+		v.note(w.VIP, "released", w.Claim.Why)
+	}
 	if before.mod >= revision {
-		return // the watch was faster
+		return
 	}
 	after := claim{Claim: w.Claim, create: before.create, mod: revision, version: w.Claim.Writes}
 	if w.IfMod == 0 {
@@ -177,14 +185,6 @@ func (v *View) won(w ClaimWrite, before claim, revision int64, now time.Duration
 	}
 	v.etcd.claims[w.VIP] = after
 	v.changed(w.VIP, before, after)
-	switch w.Kind {
-	case Take:
-		v.note(w.VIP, "claimed", w.Claim.Why)
-	case Transfer:
-		v.note(w.VIP, "transferred", "to "+w.Claim.Node+": "+w.Claim.Why)
-	case Release:
-		v.note(w.VIP, "released", w.Claim.Why)
-	}
 }
 
 func (v *View) foldClaimsFailed(f ClaimsFailed, now time.Duration) {

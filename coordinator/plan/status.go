@@ -28,6 +28,7 @@ type VIPStatus struct {
 	To        string    `json:"to,omitempty"`
 	Pin       string    `json:"pin,omitempty"`   // where an operator pinned it
 	Rival     string    `json:"rival,omitempty"` // another machine that uses an address of it, as its holder heard
+	Here      bool      `json:"here,omitempty"`  // its addresses are up on the node that says this
 }
 
 // Members lists the nodes that are members, and those that are gone but still named by a claim or a drain, by name.
@@ -143,8 +144,11 @@ func (v *View) vipStatus(vip string, p *placed, now Now) VIPStatus {
 		}
 	}
 	s.Pin = v.etcd.pins[vip].Node
-	if l := v.local[vip]; l != nil && l.rival.heard > 0 {
-		s.Rival = fmt.Sprintf("%s, heard %d times", l.rival.hardware, l.rival.heard)
+	if l := v.local[vip]; l != nil {
+		s.Here = l.up
+		if l.rival.heard > 0 {
+			s.Rival = fmt.Sprintf("%s, heard %d times", l.rival.hardware, l.rival.heard)
+		}
 	}
 	alive := c.valid() && c.Node != "" && v.etcd.alive(c.owner())
 	switch {

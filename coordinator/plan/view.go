@@ -219,6 +219,11 @@ func (v *View) note(vip, what, why string) {
 	v.notes = append(v.notes, Note{VIP: vip, Node: v.cfg.Node, What: what, Why: why})
 }
 
+// count is note, with a cause.
+func (v *View) count(vip, what, why, cause string) {
+	v.notes = append(v.notes, Note{VIP: vip, Node: v.cfg.Node, What: what, Why: why, Cause: cause})
+}
+
 // Done tells that the node has left: nothing is held and the lease was given back.
 func (v *View) Done() bool { return v.self.done }
 

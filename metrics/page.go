@@ -1,0 +1,141 @@
+package metrics
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"slices"
+	"time"
+
+	"viplease/coordinator"
+)
+
+//go:embed page.html
+var pageSource string
+
+const (
+	refreshEvery = 5  // seconds between two views of the page
+	shownEvents  = 50 // of the last events
+)
+
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"tone": memberTone}).Parse(pageSource))
+
+// The page takes nothing from anywhere else, and runs no script.
+const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// page answers with what the node knows, as HTML.
+func (m *Metrics) page() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		var b bytes.Buffer
+		if err := pageTemplate.Execute(&b, m.pageData()); err != nil {
+			http.Error(w, "render the page: "+err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Security-Policy", pagePolicy)
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		w.Header().Set("Cache-Control", "no-store")
+		_, _ = w.Write(b.Bytes()) // a reader who has gone is no news
+	})
+}
+
+// pageData is what the template shows.
+type pageData struct {
+	Snap     coordinator.Snapshot
+	Version  string
+	At       string
+	Refresh  int
+	Ready    bool
+	Bad      int      // VIPs that nobody holds
+	Troubles []string // what an operator has to know first
+
+	Left, Hold, Low float64 // seconds of authority
+	Rows            []pageRow
+	Events          []coordinator.Event // the last first
+}
+
+// pageRow is one VIP, with a cell for each member.
+type pageRow struct {
+	coordinator.VIPStatus
+	Bad   bool
+	Cells []pageCell
+}
+
+type pageCell struct{ Text, Since, Tone string }
+
+func (m *Metrics) pageData() pageData {
+	s, at := m.view.get()
+	d := pageData{
+		Snap: s, Version: m.cfg.Version, At: at.UTC().Format("2006-01-02 15:04:05 UTC"), Refresh: refreshEvery,
+		Left: float64(s.Etcd.AuthorityMS) / 1000, Hold: m.cfg.Hold.Seconds(), Low: m.cfg.Hold.Seconds() / 2,
+	}
+	conditions := readiness(s)
+	d.Ready = isReady(conditions)
+	for _, c := range conditions {
+		if c.why != "" {
+			d.Troubles = append(d.Troubles, c.what+": "+c.why)
+		}
+	}
+	for _, v := range s.VIPs {
+		row := pageRow{VIPStatus: v, Bad: v.State != "held" && v.State != "moving"}
+		for _, member := range s.Members {
+			row.Cells = append(row.Cells, cell(v, member.Node, s.Node, at))
+		}
+		if row.Bad {
+			d.Bad++
+		}
+		d.Rows = append(d.Rows, row)
+	}
+	slices.SortStableFunc(d.Rows, func(a, b pageRow) int { return int(number(b.Bad) - number(a.Bad)) })
+	d.Events = slices.Clone(s.Events[max(0, len(s.Events)-shownEvents):])
+	slices.Reverse(d.Events)
+	return d
+}
+
+// cell is what a VIP is to a node.
+func cell(v coordinator.VIPStatus, node, self string, at time.Time) pageCell {
+	since := ""
+	if !v.Since.IsZero() {
+		since = "for " + age(at.Sub(v.Since))
+	}
+	switch {
+	case v.Node == node && v.State == "moving":
+		return pageCell{"hands over", since, "warn"}
+	case v.Node == node && node == self && !v.Here:
+		return pageCell{"claimed, not up", since, "bad"}
+	case v.Node == node && node != "":
+		return pageCell{"holds", since, "good"}
+	case node == self && v.Here:
+		return pageCell{"still up", "", "bad"}
+	case v.To == node && node != "":
+		return pageCell{"takes over", "", "warn"}
+	}
+	return pageCell{}
+}
+
+func memberTone(state string) string {
+	switch state {
+	case "ready":
+		return "good"
+	case "gone", "unfit":
+		return "bad"
+	}
+	return "warn"
+}
+
+// age is a time as precise as a person cares. Clocks of other nodes may be ahead: less than nothing is nothing.
+func age(d time.Duration) string {
+	const day = 24 * time.Hour
+	d = max(d, 0)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 2*day:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	}
+	return fmt.Sprintf("%d d", d/day)
+}
