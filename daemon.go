@@ -207,7 +207,7 @@ func planConfig(cfg config.Config, id identity) plan.Config {
 		Group: cfg.Group, Node: cfg.Node, Machine: id.machine, Boot: id.boot, Version: number, Seed: rand.Text(),
 		TTL: cfg.Lease.TTL, Hold: cfg.Lease.Hold, CheckInterval: cfg.Lease.CheckInterval, CheckTimeout: cfg.Lease.CheckTimeout,
 		Wait: cfg.Lease.Wait(), Mature: cfg.Mature,
-		Failback: cfg.Balance.Failback, MovesPerRound: cfg.Balance.MovesPerRound, Interval: cfg.Balance.Interval, Weight: 1, MaxWrites: leases.MaxWrites / 2,
+		Failback: cfg.Balance.Failback, MovesPerRound: cfg.Balance.MovesPerRound, Interval: cfg.Balance.Interval, Weight: cfg.Weight, MaxWrites: leases.MaxWrites / 2,
 	}
 	for _, v := range cfg.VIPs {
 		vip := plan.VIP{Name: v.Name, Prefer: v.Prefer, Spread: v.Spread}

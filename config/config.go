@@ -18,6 +18,7 @@ type Config struct {
 	Group  string        // one name for the nodes that share these VIPs
 	Node   string        // this node; by default the host name
 	Mature time.Duration // a node is ready when it was healthy for so long
+	Weight int           // this node's share of the load, in proportion to the others'
 	// ResetConnections resets the TCP connections of a VIP on the node that gives it up.
 	ResetConnections bool
 	Etcd             Etcd
@@ -122,6 +123,7 @@ func readAll(r *reader, env Env) Config {
 	if c.Group == "" && !top.has("group") {
 		top.problem("group", `is missing; write group = "www", or another name that all nodes share`)
 	}
+	c.Weight = readWeight(top, c.Node)
 	c.Etcd = readEtcd(top.table("etcd"))
 	c.Lease = readLease(top.table("lease"))
 	c.Balance = readBalance(top.table("balance"), c.Lease)

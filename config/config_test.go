@@ -55,7 +55,7 @@ func TestDesign(t *testing.T) {
 		Path:   "viplease.toml",
 		Group:  "www",
 		Node:   "proxy-001",
-		Mature: 5 * time.Second, ResetConnections: true,
+		Mature: 5 * time.Second, Weight: 1, ResetConnections: true,
 		Etcd: Etcd{
 			Endpoints: []string{"https://10.0.0.1:2379", "https://10.0.0.2:2379", "https://10.0.0.3:2379"},
 			Prefix:    "/viplease",
@@ -231,6 +231,9 @@ func TestValues(t *testing.T) {
 		"long timers":       {`lease = {ttl = "1m", hold = "1h"}`, func(c Config) any { return c.Lease.Wait() }, "1h0m8.8031s"},
 		"shortest timers":   {`lease = {ttl = "2s", hold = "3s", check_interval = "50ms"}`, func(c Config) any { return c.Lease }, "{TTL:2s Hold:3s CheckInterval:50ms CheckTimeout:50ms}"},
 		"slowest checks":    {`lease.check_interval = "500ms"`, func(c Config) any { return c.Lease.CheckTimeout }, "500ms"},
+		"own weight":        {`weight = 7`, func(c Config) any { return c.Weight }, "7"},
+		"weights by node":   {"weight = {a = 3, " + host.Hostname + " = 5}", func(c Config) any { return c.Weight }, "5"},
+		"weights of others": {`weight = {a = 3}`, func(c Config) any { return c.Weight }, "1"},
 		"closest rounds":    {`balance.interval = "1.2s"`, func(c Config) any { return c.Balance.Interval }, "1.2s"},
 		"no moves":          {`balance.moves_per_round = 0`, func(c Config) any { return c.Balance.MovesPerRound }, "0"},
 		"some moves":        {`balance.moves_per_round = 7`, func(c Config) any { return c.Balance.MovesPerRound }, "7"},

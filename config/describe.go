@@ -13,7 +13,11 @@ func (c Config) Describe(w io.Writer) {
 		fmt.Fprintf(w, "%-10s %s\n", what, fmt.Sprintf(format, args...))
 	}
 	fmt.Fprintf(w, "%s is right\n", c.Path)
-	line("group", "%s; this node is %s, ready %s after it joined", c.Group, c.Node, short(c.Mature))
+	weight := ""
+	if c.Weight != 1 {
+		weight = fmt.Sprintf(" with weight %d", c.Weight)
+	}
+	line("group", "%s; this node is %s%s, ready %s after it joined", c.Group, c.Node, weight, short(c.Mature))
 	line("etcd", "%s, keys under %s/%s/", c.Etcd.describe(), c.Etcd.Prefix, c.Group)
 	line("vips", "%s", describeVIPs(c.VIPs))
 	l := c.Lease

@@ -34,6 +34,7 @@ func TestDescribeOthers(t *testing.T) {
 		"one vip":       {minimal, "vips       1 VIP with 1 address (1 IPv4, 0 IPv6)\n"},
 		"no balance":    {minimal + "balance = {moves_per_round = 0, failback = \"never\"}", "balance    no VIP moves for balance; no VIP goes back to a preferred node\n"},
 		"some balance":  {minimal + "balance.moves_per_round = 1", "balance    at most 1 move every 4s; preferred nodes get their VIPs back\n"},
+		"weight":        {minimal + "weight = 2", " with weight 2, ready 5s"},
 		"strict":        {minimal + "takeover.fast = false\nmature = \"1s\"", "warning: mature 1s is shorter than W 4.61s: after a start of all nodes the VIPs still take W to come up\n"},
 		"slow takeover": {minimal + "takeover = {misses = 100}", "warning: fast takeover needs 5.15s of silence, no less than W; shorten probe_interval, misses or grace\n"},
 		"a long prefix": {minimal + "pool = [{addresses = [\"192.0.2.9/24\"]}]", "warning: 1 address is not /32 or /128 (192.0.2.9/24 is the first): the kernel adds a route to the subnet with each and removes it with each; leave the length out\n"},
