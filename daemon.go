@@ -204,7 +204,7 @@ func openStore(cfg config.Config, log *slog.Logger) (*leases.Store, error) {
 // planConfig is the configuration as the core wants it.
 func planConfig(cfg config.Config, id identity) plan.Config {
 	pc := plan.Config{
-		Group: cfg.Group, Node: cfg.Node, Machine: id.machine, Boot: id.boot, Version: number, Seed: rand.Text(),
+		Group: cfg.Group, Node: cfg.Node, Machine: id.machine, Boot: id.boot, Version: releaseNumber(), Seed: rand.Text(),
 		TTL: cfg.Lease.TTL, Hold: cfg.Lease.Hold, CheckInterval: cfg.Lease.CheckInterval, CheckTimeout: cfg.Lease.CheckTimeout,
 		Wait: cfg.Lease.Wait(), Mature: cfg.Mature,
 		Failback: cfg.Balance.Failback, MovesPerRound: cfg.Balance.MovesPerRound, Interval: cfg.Balance.Interval, Weight: cfg.Weight, MaxWrites: leases.MaxWrites / 2,

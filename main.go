@@ -4,10 +4,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"viplease/control"
@@ -30,19 +31,36 @@ func main() {
 	os.Exit(code)
 }
 
-// release number, set when a release is built.
-var number = "devel"
+// number is the release that a package was made of; see scripts/build. Where it is empty the build info knows.
+var number string
 
-// version is what `viplease version` prints: the release and, when it was built from a repository, the commit.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
+// releaseNumber is the version without the details: "1.2.3", a pseudo-version of the commit, or "devel" when nothing is known.
+func releaseNumber() string {
+	if number != "" {
 		return number
 	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return fmt.Sprintf("%s (%s, %s)", number, s.Value[:12], info.GoVersion)
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return strings.TrimPrefix(info.Main.Version, "v")
+	}
+	return "devel"
+}
+
+// version is what `viplease version` prints: the release, the commit where it is known, and what built it.
+func version() string {
+	details := []string{runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		commit, modified := "", ""
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision":
+				commit = s.Value[:min(12, len(s.Value))]
+			case s.Key == "vcs.modified" && s.Value == "true":
+				modified = ", modified"
+			}
+		}
+		if commit != "" {
+			details = append([]string{"commit " + commit + modified}, details...)
 		}
 	}
-	return fmt.Sprintf("%s (%s)", number, info.GoVersion)
+	return releaseNumber() + " (" + strings.Join(details, ", ") + ")"
 }
