@@ -284,7 +284,7 @@ func (c *Coordinator) register(ctx context.Context, a plan.Register, before plan
 		c.stop(fmt.Errorf("remember the registration: %w", err))
 		return plan.RegisterFailed{Err: err}
 	}
-	return plan.Registered{Registration: reg, Revision: revision, State: a.State}
+	return plan.Registered{Registration: reg, Highest: a.Highest, Revision: revision, State: a.State}
 }
 
 // memo is something to remember; the answer goes to done unless nobody waits.
@@ -344,7 +344,7 @@ func (c *Coordinator) carryOut(ctx context.Context, a plan.Action) plan.Fact {
 		if err != nil {
 			return plan.ClaimsFailed{Writes: a.Writes, InDoubt: !errors.Is(err, ErrNotApplied), Err: err}
 		}
-		f.Writes, f.MemberRev = a.Writes, a.MemberRev
+		f.Writes, f.MemberRev, f.Highest = a.Writes, a.MemberRev, a.Highest
 		return f
 	case plan.Renew:
 		ttl, err := c.ports.Registry.Renew(ctx, a.Lease)

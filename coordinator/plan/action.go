@@ -13,11 +13,12 @@ type Action interface {
 }
 
 type (
-	// Register: grant a lease of TTL and create the member key, with the state beside it. Answered by Registered or RegisterFailed.
+	// Register: grant a lease of TTL and create the member key, with the state beside it. Answered by Registered, which repeats Highest, or RegisterFailed.
 	Register struct {
-		Member Member
-		State  State
-		TTL    time.Duration
+		Member  Member
+		State   State
+		TTL     time.Duration
+		Highest int64
 	}
 	// Renew the lease once. Answered by Renewed or RenewFailed.
 	Renew struct{ Lease int64 }
@@ -31,11 +32,12 @@ type (
 		Digest string
 		Layout Layout
 	}
-	// Check authority. Answered by CheckAnswered, which repeats Since and Keys, or CheckFailed.
+	// Check authority. Answered by CheckAnswered, which repeats all three, or CheckFailed.
 	Check struct{ Since, Keys, Highest int64 }
-	// Commit writes claims in one transaction. Answered by ClaimsCommitted or ClaimsFailed.
+	// Commit writes claims in one transaction. Answered by ClaimsCommitted, which repeats all but Puts, or ClaimsFailed.
 	Commit struct {
 		MemberRev int64
+		Highest   int64
 		Writes    []ClaimWrite
 		Puts      []Put
 	}

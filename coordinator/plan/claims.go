@@ -25,7 +25,7 @@ func (d *decision) claims() {
 	}
 	for len(writes) > 0 {
 		n := min(len(writes), max(v.cfg.MaxWrites, 1))
-		d.do(Commit{MemberRev: v.self.reg.MemberRev, Writes: writes[:n]})
+		d.do(Commit{MemberRev: v.self.reg.MemberRev, Highest: v.etcd.highest, Writes: writes[:n]})
 		writes = writes[n:]
 	}
 }

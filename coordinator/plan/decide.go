@@ -25,7 +25,8 @@ type decision struct {
 	now     Now
 	actions []Action
 	wake    time.Duration
-	urgent  bool // an address waits for a fresh check
+	urgent  bool  // an address waits for a fresh check
+	after   int64 // that was answered at this revision or a later one
 	tries   int
 	slotted bool // a slot of the round is being taken by this decision
 }
@@ -59,6 +60,7 @@ func (d *decision) registration() {
 	d.do(Register{
 		Member: d.member(id),
 		State:  d.wanted(), TTL: v.cfg.TTL,
+		Highest: v.etcd.highest,
 	})
 }
 
@@ -84,7 +86,7 @@ func (d *decision) mend() {
 	if !s.mend || s.mending || s.phase != registered || s.adopted {
 		return
 	}
-	d.do(Commit{MemberRev: s.reg.MemberRev, Puts: []Put{
+	d.do(Commit{MemberRev: s.reg.MemberRev, Highest: v.etcd.highest, Puts: []Put{
 		{Key: "members/" + v.cfg.Node, Value: Encode(d.member(s.reg.ID)), Lease: s.reg.Lease},
 		{Key: "configs/" + v.digest, Value: Encode(v.layout)},
 	}})
@@ -104,7 +106,8 @@ func (d *decision) check() {
 	if s.phase != registered || s.checkBusy || !v.etcd.synced || d.stuck() {
 		return
 	}
-	if d.urgent && !(s.good.have && d.now.Boot-s.good.t0 < raiseMargin) || d.at(s.checkAt) {
+	urgent := d.urgent && (!s.good.have || s.good.revision < d.after || d.now.Boot-s.good.t0 >= raiseMargin)
+	if urgent && d.at(s.urgentAt) || d.at(s.checkAt) {
 		d.do(Check{Since: v.etcd.rev, Keys: v.etcd.oldKeys(v.etcd.rev), Highest: v.etcd.highest})
 	}
 }

@@ -51,6 +51,7 @@ type (
 	// Registered: the member key stands, with this registration.
 	Registered struct {
 		Registration Registration
+		Highest      int64 // the highest revision that the node knew of when it asked
 		Revision     int64
 		State        State // as written beside it
 	}
@@ -81,6 +82,7 @@ type (
 	ClaimsCommitted struct {
 		MemberRev int64 // the registration that wrote
 		Writes    []ClaimWrite
+		Highest   int64 // the highest revision that the node knew of when it asked
 		Revision  int64
 		Member    bool
 		Results   []WriteResult

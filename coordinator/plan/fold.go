@@ -11,6 +11,7 @@ func (v *View) foldSnapshot(f SnapshotRead, now time.Duration) {
 	if !v.etcd.replace(f) {
 		v.wentBack(fmt.Sprintf("it is at revision %d of cluster %x after revision %d of cluster %x", f.Revision, f.Cluster, before.rev, before.cluster), now)
 		v.etcd.replace(f)
+		v.self.reread = false // it has been
 	}
 	if before.synced {
 		for vip, c := range v.etcd.claims {
@@ -120,16 +121,30 @@ func (v *View) own(c claim) bool {
 }
 
 func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
-	v.etcd.highest = max(v.etcd.highest, f.Revision)
 	v.wrote(nil)
 	v.slotAnswered(f.Writes)
 	if len(f.Writes) == 0 {
 		v.self.mend, v.self.mending = false, false
 	}
-	if !f.Member {
+	for _, w := range f.Writes {
+		l := v.of(w.VIP)
+		l.write, l.giving = false, false
+	}
+	switch {
+	case f.Highest > v.etcd.highest: // sent by a view that has been forgotten: it counts as unanswered
 		for _, w := range f.Writes {
 			l := v.of(w.VIP)
-			l.write, l.giving, l.writeAt = false, false, now+writeRetry
+			l.doubt, l.writeAt = true, now+writeRetry
+		}
+		return
+	case f.Revision < f.Highest:
+		v.wentBack(fmt.Sprintf("a write was answered at revision %d after revision %d", f.Revision, f.Highest), now)
+		return
+	}
+	v.etcd.highest = max(v.etcd.highest, f.Revision)
+	if !f.Member {
+		for _, w := range f.Writes {
+			v.of(w.VIP).writeAt = now + writeRetry
 		}
 		if f.MemberRev == v.self.reg.MemberRev {
 			v.lapse("the member key of this registration is gone", now)
@@ -137,33 +152,38 @@ func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
 		return
 	}
 	for i, w := range f.Writes {
-		l := v.of(w.VIP)
-		l.write, l.giving = false, false
-		before := v.etcd.claims[w.VIP]
-		learnt := v.foldSlot(w, f.Results[i], f.Revision)
-		switch r := f.Results[i]; {
-		case r.Won:
-			l.doubt = false
-			if w.Kind == Offer {
-				l.offeredAt = now
-			}
-			v.won(w, before, f.Revision, now)
-		case r.Current != nil && r.Current.Mod < w.IfMod:
-			v.wentBack(fmt.Sprintf("%s stands at revision %d after revision %d", r.Current.Key, r.Current.Mod, w.IfMod), now)
-			v.self.reread = true
+		if !v.foldWrite(w, f.Results[i], f.Revision, now) {
 			return
-		case r.Current != nil:
-			if r.Current.Mod <= before.mod && !learnt {
-				l.writeAt = now + writeRetry // another condition failed, which the watch has yet to tell
-			}
-			v.fold([]Entry{*r.Current}, nil, now)
-		case before.mod < f.Revision:
-			v.etcd.claims[w.VIP] = claim{absent: true, mod: f.Revision}
-			v.changed(w.VIP, before, v.etcd.claims[w.VIP])
 		}
 	}
 	v.placed = nil
 	v.judge(now)
+}
+
+// foldWrite takes in what came of one write. It returns false when that shows that the store went back.
+func (v *View) foldWrite(w ClaimWrite, r WriteResult, revision int64, now time.Duration) bool {
+	l, before := v.of(w.VIP), v.etcd.claims[w.VIP]
+	learnt := v.foldSlot(w, r, revision)
+	switch {
+	case r.Won:
+		l.doubt = false
+		if w.Kind == Offer {
+			l.offeredAt = now
+		}
+		v.won(w, before, revision, now)
+	case r.Current != nil && r.Current.Mod < w.IfMod:
+		v.wentBack(fmt.Sprintf("%s stands at revision %d after revision %d", r.Current.Key, r.Current.Mod, w.IfMod), now)
+		return false
+	case r.Current != nil:
+		if r.Current.Mod <= before.mod && !learnt {
+			l.writeAt = now + writeRetry // another condition failed, which the watch has yet to tell
+		}
+		v.fold([]Entry{*r.Current}, nil, now)
+	case before.mod < revision:
+		v.etcd.claims[w.VIP] = claim{absent: true, mod: revision}
+		v.changed(w.VIP, before, v.etcd.claims[w.VIP])
+	}
+	return true
 }
 
 // won folds a write of our own: the watch repeats it, or was faster.

@@ -41,6 +41,7 @@ type self struct {
 	// checks, renewals, state
 	checkBusy         bool
 	checkAt           time.Duration
+	urgentAt          time.Duration // not even an urgent one before: the last came to nothing
 	checkErr          error
 	reread            bool // a check found claims that the view does not explain
 	renewBusy         bool
@@ -119,6 +120,10 @@ func (v *View) foldRegistered(f Registered, now Now) {
 		return // of a registration that was given up
 	}
 	s.phase, s.reg, s.pending, s.trouble = registered, f.Registration, "", ""
+	if f.Revision < f.Highest { // what stands is a registration in another store than the view's
+		v.wentBack(fmt.Sprintf("a registration was answered at revision %d after revision %d", f.Revision, f.Highest), now.Boot)
+		return
+	}
 	s.renewAt, s.checkAt = now.Boot+f.Registration.TTL/3, now.Boot
 	if !s.good.have || now.Boot-s.good.t0 > v.cfg.Hold {
 		s.mature = now.Boot // out for too long to count as never away
@@ -201,7 +206,7 @@ func (v *View) foldRenewFailed(f RenewFailed, now time.Duration) {
 
 func (s *self) checkFailed(f CheckFailed, now, interval time.Duration) {
 	s.checkBusy, s.checkErr = false, f.Err
-	s.checkAt = now + interval/3
+	s.checkAt, s.urgentAt = now+interval/3, now+interval/3
 }
 
 // foldCheck takes an authority check in. Only an answer that confirms the registration and leaves no claim unaccounted for extends authority [S1, S9].
@@ -212,8 +217,7 @@ func (v *View) foldCheck(f CheckAnswered, now time.Duration) {
 	case !v.etcd.synced || f.Since > v.etcd.rev:
 		return // sent by a view that has been forgotten
 	case v.etcd.cluster != 0 && f.Cluster != v.etcd.cluster || f.Revision < max(f.Since, f.Highest) || v.contradicts(f):
-		v.wentBack(fmt.Sprintf("a check answered revision %d of cluster %x after revision %d of cluster %x", f.Revision, f.Cluster, f.Since, v.etcd.cluster), now)
-		s.reread = true // a watch may go on unbroken
+		v.wentBack(fmt.Sprintf("a check answered revision %d of cluster %x after revision %d of cluster %x", f.Revision, f.Cluster, f.Highest, v.etcd.cluster), now)
 		return
 	case s.phase != registered || f.Revision < s.reg.MemberRev:
 		return // sent before this registration
@@ -231,6 +235,7 @@ func (v *View) foldCheck(f CheckAnswered, now time.Duration) {
 	created := createdIn(f)
 	if f.Keys+created != f.Count {
 		s.checkErr = fmt.Errorf("%d claims where %d were expected; reading all again", f.Count, f.Keys+created)
+		s.urgentAt = now + v.cfg.CheckInterval/3
 		s.reread = true
 		return
 	}
@@ -274,7 +279,8 @@ func (v *View) adopt(now time.Duration) {
 	v.note("", "adopted", v.self.reg.ID)
 }
 
-// wentBack: etcd is not what it was. Nothing that was known counts any more.
+// wentBack: etcd is not what it was, for it gave an answer at a lower revision than this node knew of when it asked, which a linearizable store cannot. (An
+// answer that the watch has overtaken may be older than the view: that is nothing.) Nothing that was known counts any more.
 func (v *View) wentBack(why string, now time.Duration) {
 	v.note("", "store went back", why+": everything is withdrawn and forgotten")
 	v.etcd = newStore()
@@ -284,6 +290,7 @@ func (v *View) wentBack(why string, now time.Duration) {
 	v.self.phase, v.self.pending, v.self.known, v.self.adopted = unregistered, "", nil, false
 	v.self.good = good{}
 	v.self.at, v.self.mature = now, now
+	v.self.reread = true // a watch may go on unbroken
 	v.self.stateBusy, v.self.renewBusy = false, false
 	v.placed = nil
 	v.remember++

@@ -16,7 +16,7 @@ func (v *View) mayShow(vip string, now time.Duration) (until time.Duration, ok b
 		return 0, false
 	case !v.means(vip, c): // the claim is about these addresses
 		return 0, false
-	case !l.up && !v.uniform() && (v.self.good.revision < c.mod || v.otherName(vip, never64, now) != ""): // and no other is, as far as a check since it was won tells
+	case !l.up && (v.self.good.revision < c.mod || v.otherName(vip, never64, now) != ""): // and no other is, as a check since it was won tells
 		return 0, false
 	case l.doubt || l.giving: // rule 4 [S2, S3]
 		return 0, false
@@ -154,7 +154,9 @@ func (d *decision) raise(vip string) (Item, bool) {
 	}
 	d.at(v.notBefore)
 	if !ok || d.now.Boot > until-raiseMargin {
-		d.urgent = d.urgent || !l.doubt && !l.giving && !v.etcd.claims[vip].born()
+		if c := v.etcd.claims[vip]; !l.doubt && !l.giving && !c.born() {
+			d.urgent, d.after = true, max(d.after, c.mod)
+		}
 		return Item{}, false
 	}
 	return Item{VIP: vip, Addresses: l.place.Addresses, Fresh: true}, true

@@ -173,7 +173,7 @@ func (e *etcd) check(node string, since int64) plan.CheckAnswered {
 
 // commit is leases.Store.Commit: the writes that win do so together.
 func (e *etcd) commit(node string, a plan.Commit, values [][]byte) plan.ClaimsCommitted {
-	f := plan.ClaimsCommitted{MemberRev: a.MemberRev, Writes: a.Writes, Member: e.member(node) == a.MemberRev}
+	f := plan.ClaimsCommitted{MemberRev: a.MemberRev, Writes: a.Writes, Highest: a.Highest, Member: e.member(node) == a.MemberRev}
 	if f.Member {
 		f.Results = make([]plan.WriteResult, len(a.Writes))
 		e.txn(func(rev int64) {

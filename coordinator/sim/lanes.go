@@ -65,7 +65,7 @@ func (p *process) check(a plan.Check) {
 	t0 := p.n.bootTime()
 	p.call(checks, p.n.cfg.CheckTimeout, func(fate) plan.Fact {
 		f := p.n.w.etcd.check(p.n.name, a.Since)
-		f.T0, f.Keys = t0, a.Keys
+		f.T0, f.Keys, f.Highest = t0, a.Keys, a.Highest
 		return f
 	}, func(err error) plan.Fact { return plan.CheckFailed{Err: err} })
 }
@@ -177,7 +177,9 @@ func (p *process) create(a plan.Register, before plan.Remembered, timeout time.D
 		}
 		reg := plan.Registration{ID: a.Member.Reg, MemberRev: c.memberRev, Lease: id, TTL: a.TTL}
 		before.Last = reg
-		p.save(before, func() { p.post(plan.Registered{Registration: reg, Revision: c.revision, State: a.State}) })
+		p.save(before, func() {
+			p.post(plan.Registered{Registration: reg, Highest: a.Highest, Revision: c.revision, State: a.State})
+		})
 	})
 }
 

@@ -32,7 +32,9 @@ var mutants = []struct{ rule, theme string }{
 	{"rule 4: the addresses are down first", "moves"},
 	{"rule 5: a claim out of nothing is not shown", "twice"},
 	{"rule 5: it is written only by who shows it", "twice"},
+	{"S11: a check from another store", "restores"},
 	{"names: a claim is about the addresses that it lists", "roll-out"},
+	{"names: a check since the claim was won", "roll-out"},
 	{"names: an address is not taken under a second name", "roll-out"},
 }
 
@@ -54,6 +56,8 @@ var edits = []struct{ file, sound, breakable string }{
 	{"claims.go", `return since + max(v.cfg.Wait, c.wait())`, `return since + pick("S10: the larger wait counts", v.cfg.Wait, pick("rule 3: W", max(v.cfg.Wait, c.wait())/2, max(v.cfg.Wait, c.wait())))`},
 	{"show.go", `case l.doubt || l.giving:`, `case l.doubt || l.giving && !broken("rule 4: a write that gives away counts as done"):`},
 	{"claims.go", `down := !l.some && l.op == idle`, `down := broken("rule 4: the addresses are down first") || !l.some && l.op == idle`},
+	{"self.go", `case v.etcd.cluster != 0 && f.Cluster != v.etcd.cluster || f.Revision < max(f.Since, f.Highest) || v.contradicts(f):`, `case !broken("S11: a check from another store") && (v.etcd.cluster != 0 && f.Cluster != v.etcd.cluster || f.Revision < max(f.Since, f.Highest) || v.contradicts(f)):`},
+	{"show.go", `v.self.good.revision < c.mod ||`, `v.self.good.revision < c.mod && !broken("names: a check since the claim was won") ||`},
 	{"show.go", `case c.born() && !l.up:`, `case c.born() && !l.up && !broken("rule 5: a claim out of nothing is not shown"):`},
 	{"claims.go", `return slices.Equal(c.Addresses, texts(v.vips[vip].Prefixes))`, `return broken("names: a claim is about the addresses that it lists") || slices.Equal(c.Addresses, texts(v.vips[vip].Prefixes))`},
 	{"claims.go", `|| v.rivalName(vip, d.now.Boot) != ""`, `|| v.rivalName(vip, d.now.Boot) != "" && !broken("names: an address is not taken under a second name")`},

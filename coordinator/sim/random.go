@@ -242,8 +242,13 @@ func (r *draft) stalls() {
 	}
 }
 
+// rollOut changes the configuration node by node. In some clusters that begins before there is one, and no node sees what another says of itself.
 func (r *draft) rollOut() {
 	r.VIPs = max(r.VIPs, 2)
+	if r.one(3) {
+		r.blindStart()
+		return
+	}
 	r.Change = change(1 + r.n(int(changes)-1))
 	for node := range r.Nodes {
 		if !r.one(4) {
@@ -253,6 +258,14 @@ func (r *draft) rollOut() {
 			r.anything()
 		}
 	}
+}
+
+func (r *draft) blindStart() {
+	r.Change = []change{rename, join, divide, swap}[r.n(4)]
+	for node := range r.Nodes {
+		r.add(Fault{For: r.between(r.wait(), 2*r.wait()), Kind: Hold, Node: node, Calls: watching})
+	}
+	r.add(Fault{At: r.upTo(100 * time.Millisecond), Kind: Upgrade, Node: r.node})
 }
 
 func (r *draft) restores() {
