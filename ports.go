@@ -135,7 +135,8 @@ func (p etcdPort) Watch(ctx context.Context, from int64, deliver func(plan.Batch
 }
 
 func (p etcdPort) Edit(ctx context.Context, key string, change func([]byte) ([]byte, error)) (int64, error) {
-	return p.store.Edit(ctx, key, change)
+	rev, err := p.store.Edit(ctx, key, change)
+	return rev, translate(err)
 }
 
 // kernelPort is package netif as the coordinator sees it, with the configuration's say on where VIPs go.

@@ -66,6 +66,48 @@ func (c *Client) Undrain(ctx context.Context, node string) error {
 	return c.call(ctx, http.MethodPost, "/undrain", nodeRequest{node}, nil)
 }
 
+// Move is Daemon.Move.
+func (c *Client) Move(ctx context.Context, vip, node string) (string, error) {
+	return c.order(ctx, "/move", orderRequest{VIP: vip, Node: node})
+}
+
+// Pin is Daemon.Pin.
+func (c *Client) Pin(ctx context.Context, vip, node string) (string, error) {
+	return c.order(ctx, "/pin", orderRequest{VIP: vip, Node: node})
+}
+
+// Unpin is Daemon.Unpin.
+func (c *Client) Unpin(ctx context.Context, vip string) (string, error) {
+	return c.order(ctx, "/unpin", orderRequest{VIP: vip})
+}
+
+// Balance is Daemon.Balance.
+func (c *Client) Balance(ctx context.Context) (string, error) {
+	return c.order(ctx, "/balance", orderRequest{})
+}
+
+// Freeze is Daemon.Freeze.
+func (c *Client) Freeze(ctx context.Context) (string, error) {
+	return c.order(ctx, "/freeze", orderRequest{})
+}
+
+// Unfreeze is Daemon.Unfreeze.
+func (c *Client) Unfreeze(ctx context.Context) (string, error) {
+	return c.order(ctx, "/unfreeze", orderRequest{})
+}
+
+// Forget is Daemon.Forget.
+func (c *Client) Forget(ctx context.Context, name string) (string, error) {
+	return c.order(ctx, "/forget", orderRequest{Name: name})
+}
+
+// order asks for one thing and returns what the daemon said.
+func (c *Client) order(ctx context.Context, path string, in orderRequest) (string, error) {
+	var out orderReply
+	err := c.call(ctx, http.MethodPost, path, in, &out)
+	return out.Said, err
+}
+
 // Plan is Daemon.Plan.
 func (c *Client) Plan(ctx context.Context, without []string) ([]byte, error) {
 	var out json.RawMessage

@@ -29,6 +29,22 @@ func TestClientRoundTrip(t *testing.T) {
 	if err := c.Undrain(t.Context(), "n1"); err != nil {
 		t.Error(err)
 	}
+	for _, order := range []struct {
+		want string
+		do   func() (string, error)
+	}{
+		{"move a b", func() (string, error) { return c.Move(t.Context(), "a", "b") }},
+		{"pin a b", func() (string, error) { return c.Pin(t.Context(), "a", "b") }},
+		{"unpin a", func() (string, error) { return c.Unpin(t.Context(), "a") }},
+		{"balance", func() (string, error) { return c.Balance(t.Context()) }},
+		{"freeze", func() (string, error) { return c.Freeze(t.Context()) }},
+		{"unfreeze", func() (string, error) { return c.Unfreeze(t.Context()) }},
+		{"forget a", func() (string, error) { return c.Forget(t.Context(), "a") }},
+	} {
+		if said, err := order.do(); said != order.want || err != nil {
+			t.Errorf("%s: %q, %v", order.want, said, err)
+		}
+	}
 	if err := c.Drain(t.Context(), "last"); !refused(err) || err.Error() != "drain last: nobody else is left" {
 		t.Errorf("refusal: %v", err)
 	}

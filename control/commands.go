@@ -88,7 +88,9 @@ func Commands(deps Deps) *cobra.Command {
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.PersistentFlags().StringVarP(&c.config, "config", "c", DefaultConfig, "configuration `FILE`")
 	_ = root.MarkPersistentFlagFilename("config", "toml") // errs only on a flag that is not there
-	root.AddCommand(c.run(), c.check(), c.status(), c.plan(), c.drain(), c.undrain(), c.release(), c.importing(), c.version())
+	root.AddCommand(c.run(), c.check(), c.status(), c.plan(), c.drain(), c.undrain())
+	root.AddCommand(c.orders()...)
+	root.AddCommand(c.release(), c.importing(), c.version())
 	root.SetHelpCommand(help())
 	return root
 }

@@ -2,7 +2,7 @@
 //
 // # Who answers a command?
 //
-// The daemon of this host, over HTTP with JSON on a unix socket. When none answers, status, plan, drain and undrain read and write etcd
+// The daemon of this host, over HTTP with JSON on a unix socket. When none answers, status, plan and what operators ask for read and write etcd
 // themselves (Deps.Direct) and say so on stderr: a cluster must be explainable from a host whose daemon is down. A daemon that is there but
 // refuses, or a socket that may not be opened, is an error and not a reason to go round it.
 //
@@ -17,6 +17,11 @@
 //	GET  /plan?without=n1&without=n2  {"assign", "moves", "unplaced"}
 //	POST /drain    {"node": "n1"}     {}     node "" or left out: the daemon's own
 //	POST /undrain  {"node": "n1"}     {}
+//	POST /move     {"vip": "web", "node": "n1"}   {"said": "one sentence"}, as all that follow
+//	POST /pin      {"vip": "web", "node": "n1"}
+//	POST /unpin    {"vip": "web"}
+//	POST /balance, /freeze, /unfreeze  {}
+//	POST /forget   {"name": "n7"}     a node's or a VIP's
 //
 // plus what main mounts, such as /metrics. An error is {"error": "one sentence"}: 400 for a request that makes no sense, 404 and 405 for one
 // that nobody serves, 409 for a refusal, 503 when the daemon ran out of time, 500 otherwise. By hand:

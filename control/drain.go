@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,7 +23,7 @@ func (c *commands) drain() *cobra.Command {
 			"With --wait the command ends when the node holds nothing, or with exit code 1 when it still does after --timeout.",
 		Example:           "  viplease drain --wait && systemctl reboot\n  viplease drain proxy-001",
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: c.completeArg,
+		ValidArgsFunction: c.completeOneNode,
 		RunE: doing(func(cmd *cobra.Command, args []string) error {
 			if timeout <= 0 {
 				return wrongUsage{fmt.Errorf("--timeout must be longer than 0, not %s", timeout)}
@@ -55,7 +54,7 @@ func (c *commands) undrain() *cobra.Command {
 		Long:              "End a drain: the node, this one by default, is given VIPs again as soon as it is ready.",
 		Example:           "  viplease undrain\n  viplease undrain proxy-001",
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: c.completeArg,
+		ValidArgsFunction: c.completeOneNode,
 		RunE: doing(func(cmd *cobra.Command, args []string) error {
 			s, err := c.session(cmd, "the drain is ended in etcd directly")
 			if err != nil {
@@ -85,12 +84,12 @@ func (s *session) node(ctx context.Context, args []string) (string, coordinator.
 	node := snap.Node
 	if len(args) > 0 {
 		node = args[0]
+		if err := checkName(node); err != nil {
+			return "", snap, wrongUsage{err}
+		}
 	}
 	if node == "" {
 		return "", snap, wrongUsage{errors.New("which node? Name one")}
-	}
-	if _, known := member(snap, node); !known {
-		s.tell(fmt.Sprintf("note: no node %s has been seen in group %s", node, snap.Group))
 	}
 	return node, snap, nil
 }
@@ -208,33 +207,4 @@ func stillHeld(snap coordinator.Snapshot, node string) string {
 func drainedNow(snap coordinator.Snapshot, node string) bool {
 	m, known := member(snap, node)
 	return len(held(snap, node)) == 0 && (!known || m.State != "ready")
-}
-
-// completeArg completes the one argument NODE.
-func (c *commands) completeArg(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return c.completeNode(cmd, args, prefix)
-}
-
-// completeNode offers the members that a running daemon knows.
-func (c *commands) completeNode(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	socket, err := c.Socket(c.config)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), time.Second)
-	defer cancel()
-	snap, err := Dial(socket).Snapshot(ctx)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, m := range snap.Members {
-		if strings.HasPrefix(m.Node, prefix) {
-			names = append(names, m.Node)
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 
 	"viplease/coordinator"
@@ -67,9 +68,6 @@ func (d *fakeDaemon) target(without string) string {
 func (d *fakeDaemon) Drain(_ context.Context, node string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if node == "proxy-009" {
-		return fmt.Errorf("drain: %w", Refuse("proxy-009 is the last node; nobody would hold the VIPs"))
-	}
 	return d.set(node, "drained")
 }
 
@@ -84,9 +82,57 @@ func (d *fakeDaemon) set(node, state string) error {
 	for i := range s.Members {
 		if s.Members[i].Node == node {
 			s.Members[i].State = state
+			return nil
 		}
 	}
-	return nil
+	return Refuse("no node is called " + node + "; there are: " + strings.Join(nodeNames(*s), ", "))
+}
+
+func (d *fakeDaemon) Move(_ context.Context, vip, node string) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.load()
+	for _, m := range s.Members {
+		if m.Node == node && m.State != "ready" {
+			return "", fmt.Errorf("move %s: %w", vip, Refuse(node+" is "+m.State+" since 2026-03-14T12:00:00Z by root@n1"))
+		}
+	}
+	for i := range s.VIPs {
+		if s.VIPs[i].Name == vip {
+			from := s.VIPs[i].Node
+			s.VIPs[i].Node = node
+			return fmt.Sprintf("%s moved from %s to %s", vip, from, node), nil
+		}
+	}
+	return "", Refuse("no VIP is called " + vip + "; there are: " + strings.Join(vipNames(*s), ", "))
+}
+
+func (d *fakeDaemon) Pin(_ context.Context, vip, node string) (string, error) {
+	return fmt.Sprintf("%s is pinned to %s", vip, node), nil
+}
+
+func (d *fakeDaemon) Unpin(_ context.Context, vip string) (string, error) {
+	return vip + " is no longer pinned", nil
+}
+
+func (d *fakeDaemon) Balance(context.Context) (string, error) { return "2 VIPs move", nil }
+
+func (d *fakeDaemon) Freeze(context.Context) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.load().Frozen = "since 2026-03-14T12:10:00Z by root@n1"
+	return "frozen", nil
+}
+
+func (d *fakeDaemon) Unfreeze(context.Context) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.load().Frozen = ""
+	return "no longer frozen", nil
+}
+
+func (d *fakeDaemon) Forget(_ context.Context, name string) (string, error) {
+	return "removed: drains/" + name, nil
 }
 
 func (d *fakeDaemon) Plan(_ context.Context, without []string) ([]byte, error) {

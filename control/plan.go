@@ -37,6 +37,11 @@ func (c *commands) plan() *cobra.Command {
 		Example: "  viplease plan\n  viplease plan --without proxy-001 --without proxy-002\n  viplease plan --state state.json --json",
 		Args:    cobra.NoArgs,
 		RunE: doing(func(cmd *cobra.Command, _ []string) error {
+			for _, node := range without {
+				if err := checkName(node); err != nil {
+					return wrongUsage{err}
+				}
+			}
 			text, err := c.planText(cmd, state, without)
 			if err != nil {
 				return err

@@ -83,6 +83,13 @@ func routes(d Daemon) []route {
 		}},
 		{http.MethodPost, "/drain", onNode(d.Drain)},
 		{http.MethodPost, "/undrain", onNode(d.Undrain)},
+		{http.MethodPost, "/move", onOrder(func(ctx context.Context, r orderRequest) (string, error) { return d.Move(ctx, r.VIP, r.Node) })},
+		{http.MethodPost, "/pin", onOrder(func(ctx context.Context, r orderRequest) (string, error) { return d.Pin(ctx, r.VIP, r.Node) })},
+		{http.MethodPost, "/unpin", onOrder(func(ctx context.Context, r orderRequest) (string, error) { return d.Unpin(ctx, r.VIP) })},
+		{http.MethodPost, "/balance", onOrder(func(ctx context.Context, _ orderRequest) (string, error) { return d.Balance(ctx) })},
+		{http.MethodPost, "/freeze", onOrder(func(ctx context.Context, _ orderRequest) (string, error) { return d.Freeze(ctx) })},
+		{http.MethodPost, "/unfreeze", onOrder(func(ctx context.Context, _ orderRequest) (string, error) { return d.Unfreeze(ctx) })},
+		{http.MethodPost, "/forget", onOrder(func(ctx context.Context, r orderRequest) (string, error) { return d.Forget(ctx, r.Name) })},
 	}
 }
 
@@ -97,7 +104,36 @@ func onNode(do func(ctx context.Context, node string) error) func(*http.Request)
 		if err := decodeOne(r.Body, &req); err != nil {
 			return nil, err
 		}
+		if err := checkNames(req.Node); err != nil {
+			return nil, badRequest{err}
+		}
 		return struct{}{}, do(r.Context(), req.Node)
+	}
+}
+
+// orderRequest is the body of everything else that is asked for, orderReply what the operator reads then.
+type (
+	orderRequest struct {
+		VIP  string `json:"vip,omitempty"`
+		Node string `json:"node,omitempty"`
+		Name string `json:"name,omitempty"` // of a node or a VIP
+	}
+	orderReply struct {
+		Said string `json:"said"`
+	}
+)
+
+func onOrder(do func(ctx context.Context, r orderRequest) (string, error)) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		var req orderRequest
+		if err := decodeOne(r.Body, &req); err != nil {
+			return nil, err
+		}
+		if err := checkNames(req.VIP, req.Node, req.Name); err != nil {
+			return nil, badRequest{err}
+		}
+		said, err := do(r.Context(), req)
+		return orderReply{said}, err
 	}
 }
 

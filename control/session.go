@@ -15,6 +15,13 @@ type party interface {
 	Snapshot(ctx context.Context) (coordinator.Snapshot, error)
 	Drain(ctx context.Context, node string) error
 	Undrain(ctx context.Context, node string) error
+	Move(ctx context.Context, vip, node string) (string, error)
+	Pin(ctx context.Context, vip, node string) (string, error)
+	Unpin(ctx context.Context, vip string) (string, error)
+	Balance(ctx context.Context) (string, error)
+	Freeze(ctx context.Context) (string, error)
+	Unfreeze(ctx context.Context) (string, error)
+	Forget(ctx context.Context, name string) (string, error)
 	Plan(ctx context.Context, without []string) ([]byte, error)
 }
 

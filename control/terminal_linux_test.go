@@ -124,6 +124,20 @@ func TestRedrawTinyTerminal(t *testing.T) {
 // snapDaemon knows one snapshot.
 type snapDaemon struct{ snap coordinator.Snapshot }
 
+func (snapDaemon) Move(_ context.Context, vip, node string) (string, error) {
+	return "move " + vip + " " + node, nil
+}
+func (snapDaemon) Pin(_ context.Context, vip, node string) (string, error) {
+	return "pin " + vip + " " + node, nil
+}
+func (snapDaemon) Unpin(_ context.Context, vip string) (string, error) { return "unpin " + vip, nil }
+func (snapDaemon) Balance(context.Context) (string, error)             { return "balance", nil }
+func (snapDaemon) Freeze(context.Context) (string, error)              { return "freeze", nil }
+func (snapDaemon) Unfreeze(context.Context) (string, error)            { return "unfreeze", nil }
+func (snapDaemon) Forget(_ context.Context, name string) (string, error) {
+	return "forget " + name, nil
+}
+
 func (d snapDaemon) Snapshot() coordinator.Snapshot               { return d.snap }
 func (snapDaemon) Drain(context.Context, string) error            { return nil }
 func (snapDaemon) Undrain(context.Context, string) error          { return nil }

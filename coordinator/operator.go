@@ -3,9 +3,11 @@ package coordinator
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"viplease/coordinator/placement"
 	"viplease/coordinator/plan"
@@ -61,22 +63,39 @@ func (o Operator) intent() plan.Intent {
 
 // ask writes an intent unless one stands: it keeps the time and the name of the first.
 func (o Operator) ask(ctx context.Context, key string) error {
-	_, err := o.Intents.Edit(ctx, key, func(old []byte) ([]byte, error) {
+	_, err := o.edit(ctx, key, func(old []byte) []byte {
 		if old != nil {
-			return old, nil
+			return old
 		}
-		return plan.Encode(o.intent()), nil
+		return plan.Encode(o.intent())
 	})
 	return err
 }
 
 // drop removes an intent, and tells whether there was one.
 func (o Operator) drop(ctx context.Context, key string) (had bool, err error) {
-	_, err = o.Intents.Edit(ctx, key, func(old []byte) ([]byte, error) {
+	_, err = o.edit(ctx, key, func(old []byte) []byte {
 		had = old != nil
-		return nil, nil
+		return nil
 	})
 	return had, err
+}
+
+// editWithin is how long etcd may take to write a request.
+const editWithin = 2 * time.Second
+
+// edit writes one key and says, if that goes wrong, what the operator has to expect.
+func (o Operator) edit(ctx context.Context, key string, change func(old []byte) []byte) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, editWithin)
+	defer cancel()
+	rev, err := o.Intents.Edit(ctx, key, func(old []byte) ([]byte, error) { return change(old), nil })
+	switch {
+	case errors.Is(err, ErrNotApplied):
+		err = fmt.Errorf("nothing was changed: %w", err)
+	case err != nil:
+		err = fmt.Errorf("etcd did not say whether it was written, so ask again: %w", err)
+	}
+	return rev, err
 }
 
 // Drain makes a node shed its VIPs and stay out until Undrain, across restarts. It returns when that is written. A node that nobody knows is refused.

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 
 const (
 	// moveWithin is how long a move may take before it is taken back. One takes some milliseconds, and etcd a little more when it is busy.
-	moveWithin = 2500 * time.Millisecond
+	moveWithin = 1500 * time.Millisecond
 	// moveLook is how often it is looked for.
 	moveLook = 50 * time.Millisecond
 	// takeBack is what taking a request back may take.
@@ -42,7 +43,7 @@ func (o Operator) Move(ctx context.Context, vip, node string) (string, error) {
 	want := o.intent()
 	want.Node, want.MemberRev = node, target
 	value := plan.Encode(want)
-	rev, err := o.Intents.Edit(ctx, "moves/"+vip, func([]byte) ([]byte, error) { return value, nil })
+	rev, err := o.edit(ctx, "moves/"+vip, func([]byte) []byte { return value })
 	if err == nil {
 		err = o.moved(ctx, vip, node, rev)
 	}
@@ -76,14 +77,14 @@ func (o Operator) moved(ctx context.Context, vip, node string, rev int64) error 
 func (o Operator) takeBack(ctx context.Context, key string, value []byte, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBack)
 	defer cancel()
-	_, failed := o.Intents.Edit(ctx, key, func(old []byte) ([]byte, error) {
+	_, failed := o.edit(ctx, key, func(old []byte) []byte {
 		if bytes.Equal(old, value) {
-			return nil, nil
+			return nil
 		}
-		return old, nil
+		return old
 	})
-	if err != nil && failed != nil {
-		return fmt.Errorf("%w; and it may still be carried out, for the request cannot be taken back: %w", err, failed)
+	if err != nil && failed != nil && !errors.Is(err, ErrNotApplied) {
+		return fmt.Errorf("%w; it may still be carried out, for it could not be taken back", err)
 	}
 	return err // a request that was carried out is used up
 }
@@ -106,13 +107,13 @@ func (o Operator) Pin(ctx context.Context, vip, node string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = o.Intents.Edit(ctx, "pins/"+vip, func(old []byte) ([]byte, error) {
+	_, err = o.edit(ctx, "pins/"+vip, func(old []byte) []byte {
 		if plan.PinnedTo(old, node) {
-			return old, nil // asked for twice: it keeps the time and the name of the first
+			return old // asked for twice: it keeps the time and the name of the first
 		}
 		pin := o.intent()
 		pin.Node = node
-		return plan.Encode(pin), nil
+		return plan.Encode(pin)
 	})
 	return said, err
 }
@@ -145,7 +146,7 @@ func (o Operator) Balance(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = o.Intents.Edit(ctx, "balance", func([]byte) ([]byte, error) { return plan.Encode(o.intent()), nil })
+	_, err = o.edit(ctx, "balance", func([]byte) []byte { return plan.Encode(o.intent()) })
 	switch moves {
 	case 0:
 		return "the load is even: nothing moves", err
