@@ -62,8 +62,8 @@ func (d *decision) empty(vip string, c claim, l *local) ClaimWrite {
 	n.Empty, n.Stay, n.Why = true, false, "nobody is known to hold it"
 	wait := max(d.v.cfg.Wait, d.v.etcd.widest(), l.lostWait, c.wait())
 	n.WaitMS = int64((wait + time.Millisecond - 1) / time.Millisecond)
-	if here, ok := d.v.vips[vip]; ok {
-		n.Addresses = texts(here.Prefixes)
+	if d.v.vipHere(vip) {
+		n.Addresses = d.v.texts[vip]
 	}
 	return ClaimWrite{VIP: vip, Kind: Empty, Claim: n, IfMod: ifMod(c)}
 }
@@ -163,8 +163,8 @@ func (d *decision) stamped(vip string, c claim) Claim {
 	}
 	n.Node, n.Reg, n.MemberRev, n.WaitMS = v.cfg.Node, v.self.reg.ID, v.self.reg.MemberRev, d.stampWait(vip, c)
 	n.To, n.Accept, n.Empty, n.Contested = "", 0, false, false
-	if here, ok := v.vips[vip]; ok && !v.mine(c) && !v.own(c) {
-		n.Addresses = texts(here.Prefixes)
+	if v.vipHere(vip) && !v.mine(c) && !v.own(c) {
+		n.Addresses = v.texts[vip]
 	}
 	return n
 }
@@ -180,7 +180,7 @@ func (d *decision) stampWait(vip string, c claim) int64 {
 
 // means tells whether the claim names the addresses that this node's configuration means by the VIP.
 func (v *View) means(vip string, c claim) bool {
-	return slices.Equal(c.Addresses, texts(v.vips[vip].Prefixes))
+	return slices.Equal(c.Addresses, v.texts[vip])
 }
 
 // waitMS is W for the claim, rounded up.

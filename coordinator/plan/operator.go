@@ -26,10 +26,13 @@ func (v *View) NodeNames() []string {
 
 // VIPNames are the VIPs that this node or a ready member configures, and those that a claim names, sorted.
 func (v *View) VIPNames() []string {
-	names := v.meanings(&placed{disputed: map[string]bool{}})
+	names := map[string]bool{}
+	for _, m := range v.meanings(&placed{disputed: map[string]bool{}}) {
+		names[m.Name] = true
+	}
 	for vip, c := range v.etcd.claims {
 		if !c.absent {
-			names[vip] = LayoutVIP{}
+			names[vip] = true
 		}
 	}
 	return sortedKeys(names)
@@ -125,13 +128,14 @@ func (v *View) cannotHave(vip, node string) string {
 	st := v.etcd.states[node].State
 	l, known := v.layoutOf(st)
 	at := slices.IndexFunc(l.VIPs, func(x LayoutVIP) bool { return x.Name == vip })
-	meaning := v.meanings(&placed{disputed: map[string]bool{}})[vip]
+	meanings := v.meanings(&placed{disputed: map[string]bool{}})
+	means := slices.IndexFunc(meanings, func(x LayoutVIP) bool { return x.Name == vip })
 	switch {
 	case !known:
 		return fmt.Sprintf("the configuration of %s is not known yet", node)
 	case at < 0:
 		return fmt.Sprintf("%s is not in the configuration of %s", vip, node)
-	case !slices.Equal(l.VIPs[at].Addresses, meaning.Addresses):
+	case means >= 0 && !slices.Equal(l.VIPs[at].Addresses, meanings[means].Addresses):
 		return fmt.Sprintf("the configuration of %s gives %s other addresses", node, vip)
 	case slices.Contains(st.Cannot, vip):
 		return strings.TrimSuffix(fmt.Sprintf("%s cannot hold %s now: %s", node, vip, st.because(vip)), ": ")

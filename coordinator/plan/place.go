@@ -64,7 +64,7 @@ func (v *View) otherName(vip string, before int64, now time.Duration) string {
 	if v.uniform() {
 		return ""
 	}
-	mine := texts(v.vips[vip].Prefixes)
+	mine := v.texts[vip]
 	for other, c := range v.etcd.claims {
 		if other == vip || !c.valid() || c.Node == "" || c.mod >= before || !slices.ContainsFunc(c.Addresses, func(a string) bool { return slices.Contains(mine, a) }) {
 			continue
@@ -84,8 +84,9 @@ func (v *View) PlacementInput() placement.Input {
 func (v *View) placementInput(p *placed) placement.Input {
 	in := placement.Input{Failback: v.cfg.Failback, MovesPerRound: v.cfg.MovesPerRound, Frozen: v.etcd.frozen != nil}
 	meaning := v.meanings(p)
-	for _, vip := range sortedKeys(meaning) {
-		m, c := meaning[vip], v.etcd.claims[vip]
+	in.VIPs = make([]placement.VIP, 0, len(meaning))
+	for _, m := range meaning {
+		vip, c := m.Name, v.etcd.claims[m.Name]
 		x := placement.VIP{Name: vip, Prefer: m.Prefer, Spread: m.Spread}
 		x.Pin, _ = v.seat(vip)
 		if c.valid() && v.etcd.alive(c.owner()) {
@@ -93,11 +94,12 @@ func (v *View) placementInput(p *placed) placement.Input {
 		}
 		in.VIPs = append(in.VIPs, x)
 	}
+	can := eligibility{v: v, meaning: meaning}
 	for _, node := range sortedKeys(v.etcd.members) {
 		st := v.etcd.states[node].State
 		m := placement.Member{Node: node, Weight: st.Weight, Ready: v.ready(node) && !(node == v.cfg.Node && v.self.leaving)}
 		p.agreed = p.agreed && (!m.Ready || st.Digest == v.digest && st.Planner == Planner)
-		m.Cannot = v.cannotHold(st, in.VIPs, meaning)
+		m.Cannot = can.not(st)
 		if _, drained := v.etcd.drains[node]; st.State == StateJoining && !drained {
 			v.keeps(node, &m, in.VIPs)
 		}
@@ -110,7 +112,7 @@ func (v *View) placementInput(p *placed) placement.Input {
 // being changed, an address is taken under neither; its holder keeps it until the files agree. A member whose configuration is not known yet counts as one
 // that differs; it is joining, and says it at once.
 func (v *View) rivalName(vip string, now time.Duration) (why string) {
-	mine := texts(v.vips[vip].Prefixes)
+	mine := v.texts[vip]
 	overlap := func(list []string) bool {
 		return slices.ContainsFunc(list, func(a string) bool { return slices.Contains(mine, a) })
 	}
@@ -162,13 +164,13 @@ func (v *View) keeps(node string, m *placement.Member, vips []placement.VIP) {
 
 // meanings says what every VIP name means: what its claim says, else what the configuration of the first member by name says. A name with two meanings
 // is disputed: it stays where it is until the files agree.
-func (v *View) meanings(p *placed) map[string]LayoutVIP {
-	out := map[string]LayoutVIP{}
+func (v *View) meanings(p *placed) []LayoutVIP {
+	out := make([]LayoutVIP, 0, len(v.layout.VIPs))
+	var known map[string]int // index in out; the first configuration names nothing twice
 	add := func(l Layout) {
 		for _, vip := range l.VIPs {
-			known, ok := out[vip.Name]
-			if ok {
-				p.disputed[vip.Name] = p.disputed[vip.Name] || !slices.Equal(known.Addresses, vip.Addresses)
+			if i, ok := known[vip.Name]; ok {
+				p.disputed[vip.Name] = p.disputed[vip.Name] || !slices.Equal(out[i].Addresses, vip.Addresses)
 				continue
 			}
 			if c := v.etcd.claims[vip.Name]; c.valid() && len(c.Addresses) > 0 && !slices.Equal(c.Addresses, vip.Addresses) {
@@ -177,7 +179,10 @@ func (v *View) meanings(p *placed) map[string]LayoutVIP {
 					vip.Addresses = c.Addresses
 				}
 			}
-			out[vip.Name] = vip
+			if known != nil {
+				known[vip.Name] = len(out)
+			}
+			out = append(out, vip)
 		}
 	}
 	seen := map[string]bool{v.digest: true}
@@ -186,41 +191,14 @@ func (v *View) meanings(p *placed) map[string]LayoutVIP {
 		st := v.etcd.states[node].State
 		if l, ok := v.layoutOf(st); ok && v.ready(node) && !seen[st.Digest] {
 			seen[st.Digest] = true
+			if known == nil {
+				known = indexOf(out)
+			}
 			add(l)
 		}
 	}
+	slices.SortFunc(out, byName)
 	return out
-}
-
-// cannotHold is the set of VIPs, by index, that a member in this state cannot hold: those that its configuration lacks or gives another meaning, and
-// those that it says it cannot.
-func (v *View) cannotHold(st State, vips []placement.VIP, meaning map[string]LayoutVIP) placement.Set {
-	l, known := v.layoutOf(st)
-	if known && st.Digest == v.digest && len(l.VIPs) == len(vips) && len(st.Cannot) == 0 && v.undisputed(meaning) {
-		return nil
-	}
-	has := make(map[string][]string, len(l.VIPs))
-	for _, vip := range l.VIPs {
-		has[vip.Name] = vip.Addresses
-	}
-	var set placement.Set
-	for i, vip := range vips {
-		addresses, ok := has[vip.Name]
-		if !ok || !slices.Equal(addresses, meaning[vip.Name].Addresses) || slices.Contains(st.Cannot, vip.Name) {
-			set.Add(i)
-		}
-	}
-	return set
-}
-
-// undisputed tells whether this node's configuration means what everybody means.
-func (v *View) undisputed(meaning map[string]LayoutVIP) bool {
-	for _, l := range v.layout.VIPs {
-		if !slices.Equal(meaning[l.Name].Addresses, l.Addresses) {
-			return false
-		}
-	}
-	return true
 }
 
 // move returns the move that this node should offer for a VIP it holds.

@@ -136,7 +136,7 @@ func (v *View) VIPs(now Now) []VIPStatus {
 
 func (v *View) vipStatus(vip string, p *placed, now Now) VIPStatus {
 	c := v.etcd.claims[vip]
-	s := VIPStatus{Name: vip, Addresses: texts(v.vips[vip].Prefixes)}
+	s := VIPStatus{Name: vip, Addresses: v.texts[vip]}
 	if c.valid() {
 		s.Why = c.Why
 		if len(s.Addresses) == 0 {

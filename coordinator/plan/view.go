@@ -12,6 +12,7 @@ type View struct {
 	layout Layout
 	digest string
 	vips   map[string]VIP
+	texts  map[string][]string // the addresses of each, as claims name them
 
 	etcd     store
 	evidence evidence
@@ -34,13 +35,13 @@ type View struct {
 // New returns the view of a node that knows nothing yet.
 func New(cfg Config, now Now) *View {
 	v := &View{
-		cfg: cfg, vips: map[string]VIP{}, local: map[string]*local{},
+		cfg: cfg, vips: map[string]VIP{}, texts: map[string][]string{}, local: map[string]*local{},
 		etcd: newStore(), evidence: newEvidence(),
 		self: newSelf(cfg, now),
 	}
 	v.layout, v.digest = layout(cfg)
 	for _, vip := range cfg.VIPs {
-		v.vips[vip.Name] = vip
+		v.vips[vip.Name], v.texts[vip.Name] = vip, texts(vip.Prefixes)
 		v.local[vip.Name] = &local{place: Place{Why: "its interface is not known yet"}, doubt: true}
 	}
 	for _, a := range cfg.Former {
