@@ -283,7 +283,7 @@ func (v *View) adopt(now time.Duration) {
 // answer that the watch has overtaken may be older than the view: that is nothing.) Nothing that was known counts any more.
 func (v *View) wentBack(why string, now time.Duration) {
 	v.note("", "store went back", why+": everything is withdrawn and forgotten")
-	v.etcd = newStore()
+	v.etcd = newStore(v.etcd.own)
 	v.evidence = newEvidence()
 	v.notBefore = now + v.cfg.Wait
 	v.self.revoke = v.self.reg.Lease // it may stand again, and keep the name from the next registration

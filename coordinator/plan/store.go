@@ -7,7 +7,8 @@ import (
 
 // store is what etcd was last seen to hold. Every key carries its own revision: knowledge never goes back, whatever order it comes in [S4].
 type store struct {
-	synced  bool // a snapshot has been read
+	own     written // not decoded again, for all members of most clusters run it
+	synced  bool    // a snapshot has been read
 	cluster uint64
 	rev     int64 // everything up to this revision is folded in
 	highest int64 // the highest revision ever seen, our own writes included
@@ -22,6 +23,13 @@ type store struct {
 	balance asked // its revision tells which seats and which round came before
 	frozen  *Intent
 	round   roundKey
+}
+
+// written is this node's own layout, as it stands in etcd.
+type written struct {
+	digest string
+	layout Layout
+	text   string
 }
 
 type member struct {
@@ -58,8 +66,9 @@ func (c claim) born() bool { return c.valid() && c.version == 1 && c.Node != "" 
 
 func (c claim) owner() MemberRef { return MemberRef{c.Node, c.MemberRev} }
 
-func newStore() store {
+func newStore(own written) store {
 	return store{
+		own:     own,
 		members: map[string]member{}, states: map[string]stated{}, claims: map[string]claim{},
 		layouts: map[string]Layout{}, drains: map[string]Intent{}, pins: map[string]Intent{}, moves: map[string]asked{},
 	}
@@ -120,7 +129,9 @@ func (s *store) put(e Entry) (matters bool) {
 	case "claims":
 		return s.putClaim(key, e)
 	case "configs":
-		if l, err := decodeLayout(e.Value); err == nil && digestOf(l) == key {
+		if key == s.own.digest && string(e.Value) == s.own.text {
+			s.layouts[key] = s.own.layout
+		} else if l, err := decodeLayout(e.Value); err == nil && digestOf(l) == key {
 			s.layouts[key] = l
 		} else {
 			delete(s.layouts, key) // overwritten by hand; who runs it writes it again
@@ -218,7 +229,7 @@ func (s *store) replace(f SnapshotRead) bool {
 	if s.cluster != 0 && (f.Cluster != s.cluster || f.Revision < s.rev) {
 		return false
 	}
-	fresh := newStore()
+	fresh := newStore(s.own)
 	for _, e := range f.Entries {
 		if vip, ok := strings.CutPrefix(e.Key, "claims/"); ok && s.claims[vip].mod > e.Mod && s.claims[vip].mod <= f.Revision {
 			return false // a value older than one seen, in a state said to be newer

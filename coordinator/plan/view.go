@@ -36,10 +36,11 @@ type View struct {
 func New(cfg Config, now Now) *View {
 	v := &View{
 		cfg: cfg, vips: map[string]VIP{}, texts: map[string][]string{}, local: map[string]*local{},
-		etcd: newStore(), evidence: newEvidence(),
-		self: newSelf(cfg, now),
+		evidence: newEvidence(),
+		self:     newSelf(cfg, now),
 	}
 	v.layout, v.digest = layout(cfg)
+	v.etcd = newStore(written{v.digest, v.layout, string(Encode(v.layout))})
 	for _, vip := range cfg.VIPs {
 		v.vips[vip.Name], v.texts[vip.Name] = vip, texts(vip.Prefixes)
 		v.local[vip.Name] = &local{place: Place{Why: "its interface is not known yet"}, doubt: true}
