@@ -1,5 +1,5 @@
 // Package sim runs the pure core of 2 to 7 nodes, package plan as the product runs it, against a model etcd and model kernels, under random faults and in
-// fake time, and holds what happens against the promises: one holder, every VIP held, balance, no orphan. It proves nothing; it looks where a reader does
+// fake time, and holds what happens against the promises: one holder, every VIP held, balance, no orphan, no more moves in a round than are allowed. It proves nothing; it looks where a reader does
 // not.
 //
 // # How do I run a schedule again?
@@ -33,5 +33,5 @@
 //
 // # How do I know that it would notice?
 //
-// TestMutants breaks each rule that promise 1 rests on and expects a finding.
+// TestMutants breaks each rule that promise 1 rests on, those of rounds and those of the placement that operators set, and expects a finding.
 package sim

@@ -181,7 +181,7 @@ func (e *etcd) commit(node string, a plan.Commit, values [][]byte) plan.ClaimsCo
 				name := "claims/" + w.VIP
 				k, ok := e.keys[name]
 				switch {
-				case k.Mod != w.IfMod || w.Slot != nil && e.keys["round"].Mod != w.Slot.IfMod || w.OwnerGone != nil && e.member(w.OwnerGone.Node) == w.OwnerGone.MemberRev ||
+				case k.Mod != w.IfMod || w.Slot != nil && e.keys["round"].Mod != w.Slot.IfMod && !e.w.mutant.noSlot || w.OwnerGone != nil && e.member(w.OwnerGone.Node) == w.OwnerGone.MemberRev ||
 					w.TargetHere != nil && e.member(w.TargetHere.Node) != w.TargetHere.MemberRev:
 					if ok {
 						f.Results[i].Current = &k.Entry
@@ -191,6 +191,7 @@ func (e *etcd) commit(node string, a plan.Commit, values [][]byte) plan.ClaimsCo
 					}
 				default:
 					f.Results[i].Won = true
+					e.w.judge.writes(w)
 					e.put(rev, name, values[i], 0)
 					if w.Slot != nil {
 						e.put(rev, "round", plan.Encode(w.Slot.Round), 0)

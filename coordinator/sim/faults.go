@@ -97,7 +97,7 @@ func (w *world) strike(f Fault) {
 		if n.proc != nil && n.proc.feed != nil {
 			n.proc.feed.broken()
 		}
-	case DelClaim, PutClaim, CopyClaim, DelMember, Drain, Freeze:
+	case DelClaim, PutClaim, CopyClaim, DelMember, Drain, Freeze, Pin, Balance:
 		w.operate(f, n, vip)
 	case DelAddress:
 		for _, a := range w.layouts[0].places[vip] {
@@ -192,8 +192,18 @@ func (w *world) operate(f Fault, n *node, vip int) {
 		put("drains/"+n.name, plan.Encode(plan.Intent{V: plan.Format, By: "somebody"}))
 		w.after(f.For, nil, func() { del("drains/" + n.name) })
 	case Freeze:
-		put("frozen", plan.Encode(plan.Intent{V: plan.Format, By: "somebody"}))
-		w.after(f.For, nil, func() { del("frozen") })
+		put("frozen", plan.Encode(plan.Intent{V: plan.Format, By: "somebody", At: wallStart.Add(w.now)}))
+		if f.For > 0 {
+			w.after(f.For, nil, func() { del("frozen") })
+		}
+	case Pin:
+		pin := "pins/" + l.vips[vip%len(l.vips)].Name
+		put(pin, plan.Encode(plan.Intent{V: plan.Format, Node: n.name, By: "somebody"}))
+		if f.For > 0 {
+			w.after(f.For, nil, func() { del(pin) })
+		}
+	case Balance:
+		put("balance", plan.Encode(plan.Intent{V: plan.Format, By: "somebody"}))
 	}
 }
 

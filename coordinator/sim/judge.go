@@ -20,6 +20,7 @@ type judge struct {
 	rev     int64         // etcd's revision then
 	trouble string        // why it is not
 	claims  map[string]decoded
+	rounds  rounds
 }
 
 func (j *judge) breaks(format string, args ...any) {
@@ -91,7 +92,7 @@ func (j *judge) idle() time.Duration { return j.w.timers.wait / 2 }
 // bound is how long everything may take to settle after the last fault.
 func (j *judge) bound() time.Duration {
 	t := j.w.timers
-	return 3*(t.ttl+t.wait*2) + t.mature + 20*time.Second
+	return 3*(t.ttl+t.wait*2) + t.mature + 20*time.Second + time.Duration(2*j.w.s.VIPs+4)*t.round
 }
 
 // settle looks whether all is well, from the end of the faults on.
@@ -119,6 +120,7 @@ func (j *judge) settle() {
 func (j *judge) unsettled() string {
 	w := j.w
 	load := make([]int, len(w.nodes))
+	holders := map[string]*node{}
 	var known slots
 	for i, v := range w.final().vips {
 		vip, holder, mask := v.Name, "", w.final().slots[i]
@@ -131,7 +133,7 @@ func (j *judge) unsettled() string {
 			if up != mask {
 				return fmt.Sprintf("%s is not whole on %s", vip, n.name)
 			}
-			holder = n.name
+			holder, holders[vip] = n.name, n
 			load[n.id]++
 		}
 		c, ok := j.claim(vip)
@@ -151,6 +153,9 @@ func (j *judge) unsettled() string {
 		if n.kernel.up&^known != 0 {
 			return fmt.Sprintf("an address that no configuration has is up on %s", n.name)
 		}
+	}
+	if why := j.misplaced(holders); why != "" {
+		return why
 	}
 	return j.uneven(load)
 }
@@ -189,24 +194,4 @@ func (w *world) able() int {
 func (n *node) able() bool {
 	_, drained := n.w.etcd.keys["drains/"+n.name]
 	return n.proc != nil && !n.proc.leaving && !drained && n.linkDown <= n.w.now
-}
-
-func (j *judge) uneven(load []int) string {
-	w := j.w
-	if _, frozen := w.etcd.keys["frozen"]; frozen {
-		return ""
-	}
-	least, most := maxVIPs, 0
-	for _, n := range w.nodes {
-		switch {
-		case n.able():
-			least, most = min(least, load[n.id]), max(most, load[n.id])
-		case load[n.id] > 0:
-			return fmt.Sprintf("%s holds %d VIPs and should hold none", n.name, load[n.id])
-		}
-	}
-	if most > least+1 {
-		return fmt.Sprintf("the loads are %v", load)
-	}
-	return ""
 }

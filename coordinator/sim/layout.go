@@ -32,6 +32,7 @@ func slotOf(a plan.Address) int { return int(a.Prefix.Addr().As4()[3]) - 1 }
 
 // layout is what one version of the configuration says: VIPs and their addresses.
 type layout struct {
+	prefer int // so many nodes are preferred in turn; 0: none
 	vips   []plan.VIP
 	places [][]plan.Address // by VIP
 	slots  []slots
@@ -39,6 +40,9 @@ type layout struct {
 
 func (l *layout) add(name string, list ...int) {
 	vip := plan.VIP{Name: name}
+	for i := range min(l.prefer, 2) {
+		vip.Prefer = append(vip.Prefer, fmt.Sprintf("n%d", (list[0]/perVIP+i)%l.prefer))
+	}
 	var place []plan.Address
 	var set slots
 	for _, i := range list {
@@ -68,8 +72,8 @@ var changeNames = [changes]string{"same", "swap", "rename", "renumber", "join", 
 func (c change) String() string { return changeNames[c] }
 
 // newLayout is the configuration with n VIPs, of one and two addresses in turn, as it is after a change.
-func newLayout(n int, c change) *layout {
-	l := &layout{}
+func newLayout(n int, c change, prefer int) *layout {
+	l := &layout{prefer: prefer}
 	own := func(i int) []int {
 		if i%2 == 0 {
 			return []int{i * perVIP}

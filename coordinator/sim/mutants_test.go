@@ -10,7 +10,7 @@ import (
 )
 
 // mutants are the rules that are broken, one at a time, and the theme of the schedules that find each soonest. S1 to S10 are explained in docs/protocol.md,
-// rules 1 to 5 in package plan.
+// rules 1 to 5 in package plan. What a rule is about tells which promise it serves: rounds, frozen and placement their own, all others the first.
 var mutants = []struct{ rule, theme string }{
 	{"S1: authority belongs to a registration and a stamp", "lags"},
 	{"S2: an unanswered transfer leaves doubt", "hand-overs"},
@@ -36,6 +36,14 @@ var mutants = []struct{ rule, theme string }{
 	{"names: a claim is about the addresses that it lists", "roll-out"},
 	{"names: a check since the claim was won", "roll-out"},
 	{"names: an address is not taken under a second name", "roll-out"},
+	{"rounds: an offer for balance takes a slot", "operators"},
+	{"rounds: a round has so many slots", "operators"},
+	{"rounds: the interval counts from the last slot", "operators"},
+	{"rounds: two nodes do not fill one slot", "operators"},
+	{"frozen: nobody is moved", "operators"},
+	{"placement: pins", "operators"},
+	{"placement: preferences bring home", "operators"},
+	{"placement: weights", "operators"},
 }
 
 // edits turn package plan into one whose rules can be broken. Each text stands once in its file; when one is not found, its rule has been rewritten, and
@@ -62,6 +70,13 @@ var edits = []struct{ file, sound, breakable string }{
 	{"claims.go", `return slices.Equal(c.Addresses, v.texts[vip])`, `return broken("names: a claim is about the addresses that it lists") || slices.Equal(c.Addresses, texts(v.vips[vip].Prefixes))`},
 	{"claims.go", `|| v.rivalName(vip, d.now.Boot) != ""`, `|| v.rivalName(vip, d.now.Boot) != "" && !broken("names: an address is not taken under a second name")`},
 	{"claims.go", `l.lost && l.up && d.now.Boot < v.keepUntil(l)`, `l.lost && (l.up && d.now.Boot < v.keepUntil(l) || broken("rule 5: it is written only by who shows it"))`},
+	{"claims.go", `if m.Round > 0 && v.cfg.MovesPerRound > 0 {`, `if m.Round > 0 && v.cfg.MovesPerRound > 0 && !broken("rounds: an offer for balance takes a slot") {`},
+	{"round.go", `v.cfg.MovesPerRound - len(next.Slots)`, `v.cfg.MovesPerRound - pick("rounds: a round has so many slots", 0, len(next.Slots))`},
+	{"round.go", `return v.evidence.round.since + v.cfg.Interval`, `return v.evidence.round.since + pick("rounds: the interval counts from the last slot", v.cfg.Interval/2, v.cfg.Interval)`},
+	{"place.go", `Frozen: v.etcd.frozen != nil}`, `Frozen: v.etcd.frozen != nil && !broken("frozen: nobody is moved")}`},
+	{"place.go", `x.Pin, _ = v.seat(vip)`, `if !broken("placement: pins") { x.Pin, _ = v.seat(vip) }`},
+	{"place.go", `Failback: v.cfg.Failback,`, `Failback: v.cfg.Failback && !broken("placement: preferences bring home"),`},
+	{"place.go", `Weight: st.Weight,`, `Weight: pick("placement: weights", 1, st.Weight),`},
 }
 
 // breakable is what the edits call.
@@ -91,7 +106,7 @@ func init() { breakRule = func(rule string) { plan.Broken = rule } }
 // breakRule breaks a rule of package plan. It is set only in the test binary that TestMutants builds.
 var breakRule func(rule string)
 
-// TestMutants breaks each rule that promise 1 rests on, and the simulation must notice: one that it does not notice is not tested, or not needed. The
+// TestMutants breaks each rule, and the simulation must notice: one that it does not notice is not tested, or not needed. The
 // product has no switch for that. Two rules have dialogues instead: the count of claims in a check (S9), which nothing has needed since a missing claim is first
 // written as empty, for the check reports that; and the wait of who accepts a move (S10), whose window is too small to be hit. A second test binary is built with an overlay of package plan.
 func TestMutants(t *testing.T) {
@@ -114,8 +129,9 @@ func TestBrokenRules(t *testing.T) {
 	for _, m := range mutants {
 		t.Run(m.rule, func(t *testing.T) {
 			breakRule(m.rule)
-			found, events := hunt(hunted{theme: m.theme, from: 1, most: 15_000, find: 1, promise: "promise 1", mutant: mutant{
-				hurry:   true,
+			found, events := hunt(hunted{theme: m.theme, from: 1, most: 15_000, find: 1, promise: promiseOf(m.rule), mutant: mutant{
+				hurry:   promiseOf(m.rule) == "promise 1",
+				noSlot:  m.rule == "rounds: two nodes do not fill one slot",
 				noClock: m.rule == "S8: the clock is read before and after each kernel call",
 				noLate:  m.rule == "S7: W covers how late the kernel may be",
 			}})
@@ -125,6 +141,17 @@ func TestBrokenRules(t *testing.T) {
 			t.Logf("schedule %d of %d events: %s (%d events in all)", found[0].seed, found[0].Events, found[0].Verdict, events)
 		})
 	}
+}
+
+// promiseOf is what a judge says first who notices that the rule is broken.
+func promiseOf(rule string) string {
+	switch kind, _, _ := strings.Cut(rule, ":"); kind {
+	case "rounds", "frozen":
+		return kind
+	case "placement":
+		return "promises 2 and 3"
+	}
+	return "promise 1"
 }
 
 // buildBreakable builds the test binary of this package with the edits.

@@ -16,10 +16,11 @@ const (
 	stalls          // daemons and kernels stop in the middle of things
 	restores        // etcd goes back
 	rollOut         // the configuration changes
+	operators       // only people do something, and nodes come and go in good order
 	themes
 )
 
-var themeNames = map[string]theme{"moves": moves, "hand-overs": handOvers, "lags": lags, "missing": missing, "twice": twice, "restarts": restarts, "stalls": stalls, "restores": restores, "roll-out": rollOut}
+var themeNames = map[string]theme{"moves": moves, "hand-overs": handOvers, "lags": lags, "missing": missing, "twice": twice, "restarts": restarts, "stalls": stalls, "restores": restores, "roll-out": rollOut, "operators": operators}
 
 // cycle is how many schedules in a row have the same mix: one of each theme but anything, which has the rest.
 const cycle = 16
@@ -77,7 +78,12 @@ func random(seed uint64, t theme, d *dice) Schedule {
 		r.rollOut()
 	case restores:
 		r.restores()
+	case operators:
+		r.operators()
 	}
+	policies := newDice(seed, 11)
+	r.dice = &policies
+	r.policy(t)
 	return r.Schedule
 }
 

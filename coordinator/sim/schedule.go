@@ -16,6 +16,7 @@ type Schedule struct {
 	LAN         bool          // the nodes can hear each other
 	Noise       int           // how often single calls and events go wrong, 0 to 3
 	Still       time.Duration // if not 0: from here on nothing happens that may take an address down
+	Policy      Policy
 	Faults      []Fault
 }
 
@@ -88,11 +89,13 @@ const (
 	Freeze                  // and unfreezes
 	Upgrade                 // the daemon is killed and, For later, started with the changed configuration
 	Restore                 // etcd is down for as long as the fault lasts, but at least W, and comes back as it once was
+	Pin                     // an operator pins a VIP to the node, and unpins it when the fault ends
+	Balance                 // and asks for the next round at once
 	kinds
 )
 
 var kindNames = [kinds]string{"Lose", "Mute", "Hold", "Slow", "Refuse", "Lie", "Revoke", "NoQuorum", "Compact", "Break", "Kill", "Pause", "Hang", "Leave", "Reboot",
-	"Stall", "KernelFails", "DelAddress", "AddForeign", "LinkDown", "DelClaim", "PutClaim", "CopyClaim", "DelMember", "Drain", "Freeze", "Upgrade", "Restore"}
+	"Stall", "KernelFails", "DelAddress", "AddForeign", "LinkDown", "DelClaim", "PutClaim", "CopyClaim", "DelMember", "Drain", "Freeze", "Upgrade", "Restore", "Pin", "Balance"}
 
 func (k Kind) String() string   { return kindNames[k] }
 func (k Kind) GoString() string { return kindNames[k] }
@@ -139,7 +142,7 @@ func (f Fault) String() string {
 // GoString is the schedule as one writes it in a test.
 func (s Schedule) GoString() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "{Seed: %d, Nodes: %d, VIPs: %d, Quick: %t, Skew: %t, LAN: %t, Change: %s, Noise: %d, Faults: []Fault{", s.Seed, s.Nodes, s.VIPs, s.Quick, s.Skew, s.LAN, s.Change, s.Noise)
+	fmt.Fprintf(&b, "{Seed: %d, Nodes: %d, VIPs: %d, Quick: %t, Skew: %t, LAN: %t, Change: %s, Noise: %d, Policy: %#v, Faults: []Fault{", s.Seed, s.Nodes, s.VIPs, s.Quick, s.Skew, s.LAN, s.Change, s.Noise, s.Policy)
 	for _, f := range s.Faults {
 		fmt.Fprintf(&b, "\n\t%#v,", f)
 	}
@@ -148,7 +151,7 @@ func (s Schedule) GoString() string {
 
 func (s Schedule) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, %d nodes, %d VIPs, quick %t, skew %t, LAN %t, change %s, noise %d", s.Seed, s.Nodes, s.VIPs, s.Quick, s.Skew, s.LAN, s.Change, s.Noise)
+	fmt.Fprintf(&b, "seed %d, %d nodes, %d VIPs, quick %t, skew %t, LAN %t, change %s, noise %d, %+v", s.Seed, s.Nodes, s.VIPs, s.Quick, s.Skew, s.LAN, s.Change, s.Noise, s.Policy)
 	for _, f := range s.Faults {
 		fmt.Fprintf(&b, "\n  %s", f)
 	}

@@ -25,6 +25,9 @@ func drawSchedule(t *rapid.T) Schedule {
 		Seed: rapid.Uint64Max(1000).Draw(t, "seed"), Nodes: rapid.IntRange(2, 4).Draw(t, "nodes"), VIPs: rapid.IntRange(1, 4).Draw(t, "VIPs"),
 		Quick: rapid.Just(true).Draw(t, "quick"), Skew: rapid.Bool().Draw(t, "skew"), Noise: rapid.IntRange(0, 3).Draw(t, "noise"),
 	}
+	s.Policy = Policy{
+		Moves: rapid.IntRange(-1, 2).Draw(t, "moves"), Prefer: rapid.Bool().Draw(t, "prefer"), Stay: rapid.Bool().Draw(t, "stay"), Uneven: rapid.Bool().Draw(t, "uneven"),
+	}
 	at := s.wait() + s.timers().mature
 	for range rapid.IntRange(1, 7).Draw(t, "faults") {
 		at += time.Duration(rapid.IntRange(0, 2000).Draw(t, "after")) * ms
@@ -75,6 +78,15 @@ func smallerSchedules(s Schedule) []Schedule {
 	if s.Noise > 0 {
 		add(func(s *Schedule) { s.Noise = 0 })
 		add(func(s *Schedule) { s.Noise-- })
+	}
+	if s.Policy != (Policy{}) {
+		add(func(s *Schedule) { s.Policy = Policy{} })
+		if s.Policy.Prefer {
+			add(func(s *Schedule) { s.Policy.Prefer = false })
+		}
+		if s.Policy.Uneven {
+			add(func(s *Schedule) { s.Policy.Uneven = false })
+		}
 	}
 	if s.Skew {
 		add(func(s *Schedule) { s.Skew = false })

@@ -11,8 +11,8 @@ const never = time.Duration(1<<63 - 1)
 
 // timers are the cluster's configuration and what follows from it.
 type timers struct {
-	ttl, hold, interval, timeout, mature, late time.Duration
-	wait                                       time.Duration // W, from these
+	ttl, hold, interval, timeout, mature, round, late time.Duration
+	wait                                              time.Duration // W, from these
 }
 
 // withWait completes the timers: W as package config computes it.
@@ -22,14 +22,16 @@ func (t timers) withWait(hold time.Duration) time.Duration {
 
 // usual are the defaults of the configuration, quick the same in small: more happens in less time.
 var (
-	usual = timers{ttl: 3 * time.Second, hold: 3 * time.Second, interval: 300 * time.Millisecond, timeout: 300 * time.Millisecond, mature: 5 * time.Second, late: lateness}
-	quick = timers{ttl: time.Second, hold: time.Second, interval: 200 * time.Millisecond, timeout: 200 * time.Millisecond, mature: 300 * time.Millisecond, late: 400 * time.Millisecond}
+	usual = timers{ttl: 3 * time.Second, hold: 3 * time.Second, interval: 300 * time.Millisecond, timeout: 300 * time.Millisecond, mature: 5 * time.Second, round: 4 * time.Second, late: lateness}
+	quick = timers{ttl: time.Second, hold: time.Second, interval: 200 * time.Millisecond, timeout: 200 * time.Millisecond, mature: 300 * time.Millisecond, round: time.Second, late: 400 * time.Millisecond}
 )
 
 // mutant breaks what is not a line of package plan.
 type mutant struct {
 	noClock bool // S8: the executor does not look at the clock
 	noLate  bool // S7: W leaves out how late the kernel may be
+
+	noSlot bool // etcd does not compare the revision of the key round
 
 	hurry bool // not to be judged on whether it settles
 }
@@ -63,9 +65,9 @@ func newWorld(s Schedule, m mutant, tracing bool) *world {
 	w.trace = trace{w: w, on: tracing}
 	w.judge = judge{w: w}
 	w.etcd = newEtcd(w)
-	w.layouts = []*layout{newLayout(s.VIPs, same)}
+	w.layouts = []*layout{newLayout(s.VIPs, same, s.preferring())}
 	if s.Change != same {
-		w.layouts = append(w.layouts, newLayout(s.VIPs, s.Change))
+		w.layouts = append(w.layouts, newLayout(s.VIPs, s.Change, s.preferring()))
 	}
 	for i := range s.Nodes {
 		w.nodes = append(w.nodes, newNode(w, i))
@@ -90,7 +92,7 @@ func newNode(w *world, id int) *node {
 	n.cfg = plan.Config{
 		Group: "g", Node: n.name, Machine: "m-" + n.name, Address: n.name,
 		TTL: t.ttl, Hold: t.hold, CheckInterval: t.interval, CheckTimeout: t.timeout, Wait: t.withWait(t.hold), Mature: t.mature,
-		Failback: true, MovesPerRound: -1, Weight: 1, MaxWrites: 50,
+		Failback: !w.s.Policy.Stay, MovesPerRound: w.s.Policy.moves(), Interval: t.round, Weight: w.s.Policy.weight(id), MaxWrites: 50,
 	}
 	if w.mutant.noLate {
 		n.cfg.Wait -= t.late * 1002 / 1000
