@@ -80,7 +80,7 @@ func run(ctx context.Context, path string) error {
 		Now: now, Registry: e, Claims: e, Feed: e, Observer: m,
 		Kernel: timedKernel{&kernelPort{kernel: kernel, cfg: cfg, log: log}, m}, Events: eventPort{kernel}, Announcer: announcerPort{announcer},
 		Ears:   earPort{arpnotify.NewListener(arpnotify.ListenerConfig{Now: sinceBoot, Log: log}), &arpnotify.Prober{}},
-		Memory: memoryPort{dir: dir, boot: id.boot, node: cfg.Node}, Connections: connections(cfg, log),
+		Memory: memoryPort{dir: dir, boot: id.boot, node: cfg.Node}, Connections: connections(cfg, log), Health: healthChecks(cfg),
 	})
 	injectFaults(c)
 	ln, err := listen(cfg.Control)
@@ -215,6 +215,9 @@ func planConfig(cfg config.Config, id identity) plan.Config {
 			vip.Prefixes = append(vip.Prefixes, a.Prefix)
 		}
 		pc.VIPs = append(pc.VIPs, vip)
+	}
+	for _, c := range cfg.Checks {
+		pc.Checks = append(pc.Checks, plan.HealthCheck{Name: c.Name, VIPs: c.VIPs, Require: c.Require})
 	}
 	return pc
 }

@@ -14,6 +14,7 @@ import (
 	"viplease/config"
 	"viplease/coordinator"
 	"viplease/coordinator/plan"
+	"viplease/health"
 	"viplease/leases"
 	"viplease/netif"
 	"viplease/runstate"
@@ -253,6 +254,29 @@ func (connectionPort) Reset(addresses []plan.Address, inTime func() bool) error 
 	}
 	_, err := sockets.Destroy(list, inTime)
 	return err
+}
+
+// healthPort is package health.
+type healthPort struct{ runner *health.Runner }
+
+// healthChecks is nil, the interface, where the configuration has none.
+func healthChecks(cfg config.Config) coordinator.Health {
+	if len(cfg.Checks) == 0 {
+		return nil
+	}
+	var checks []health.Check
+	for _, c := range cfg.Checks {
+		checks = append(checks, health.Check{
+			Name: c.Name, HTTP: c.HTTP, TCP: c.TCP, Command: c.Command, Interval: c.Interval, Timeout: c.Timeout, Rise: c.Rise, Fall: c.Fall,
+		})
+	}
+	return healthPort{health.New(checks, slog.New(slog.DiscardHandler))} // what it says the coordinator logs
+}
+
+func (p healthPort) Run(ctx context.Context, deliver func(plan.HealthJudged)) error {
+	return p.runner.Run(ctx, func(v health.Verdict) {
+		deliver(plan.HealthJudged{Check: v.Name, Passes: v.Healthy, Why: v.Why})
+	})
 }
 
 // eventPort is netif's events.

@@ -14,21 +14,22 @@ const DefaultPath = "/etc/viplease/viplease.toml"
 
 // Config is a checked configuration, all defaults filled in.
 type Config struct {
-	Path   string        // as it was given to Load or Parse
-	Group  string        // one name for the nodes that share these VIPs
-	Node   string        // this node; by default the host name
-	Mature time.Duration // a node is ready when it was healthy for so long
-	Weight int           // this node's share of the load, in proportion to the others'
-	// ResetConnections resets the TCP connections of a VIP on the node that gives it up.
-	ResetConnections bool
-	Etcd             Etcd
-	Lease            Lease
-	Balance          Balance
-	Takeover         Takeover
-	Announce         Announce
-	VIPs             []VIP // every [[vip]], then every member of every [[pool]]
-	Control          Control
-	Metrics          Metrics
+	Path     string        // as it was given to Load or Parse
+	Group    string        // one name for the nodes that share these VIPs
+	Node     string        // this node; by default the host name
+	Mature   time.Duration // a node is ready when it was healthy for so long
+	Weight   int           // this node's share of the load, in proportion to the others'
+	Etcd     Etcd
+	Lease    Lease
+	Balance  Balance
+	Takeover Takeover
+	Announce Announce
+	Checks   []Check
+	VIPs     []VIP // every [[vip]], then every member of every [[pool]]
+	Control  Control
+	Metrics  Metrics
+
+	ResetConnections bool // TCP connections of a VIP are reset on the node that gives it up
 }
 
 // Takeover is section 4 of the design, taking VIPs over before W has passed.
@@ -130,10 +131,10 @@ func readAll(r *reader, env Env) Config {
 	c.Takeover = readTakeover(top.table("takeover"))
 	c.Announce = readAnnounce(top.table("announce"))
 	c.VIPs = r.readVIPs(top)
+	c.Checks = readChecks(top, c.VIPs)
 	c.Control.Socket = readSocket(top.table("control"), c.Group)
 	c.Control.Group = top.table("control").label("group", "")
 	c.Metrics.Listen = readListen(top.table("metrics"))
-	readChecks(top)
 	readHooks(top.table("hooks"))
 	return c
 }

@@ -67,8 +67,11 @@ func TestDesign(t *testing.T) {
 		Balance:  Balance{MovesPerRound: All, Interval: 4 * time.Second, Failback: true},
 		Takeover: Takeover{Fast: true, ProbeInterval: 50 * time.Millisecond, Misses: 4, Grace: 150 * time.Millisecond},
 		Announce: Announce{Refresh: time.Minute, ARPCache: 90 * time.Second},
-		Control:  Control{Socket: "/run/viplease/viplease.sock"},
-		Metrics:  Metrics{Listen: "127.0.0.1:9846"},
+		Checks: []Check{{
+			Name: "nginx", HTTP: "http://127.0.0.1:80/healthz", Interval: time.Second, Timeout: time.Second, Rise: 2, Fall: 2, VIPs: []string{"web"}, Line: 43,
+		}},
+		Control: Control{Socket: "/run/viplease/viplease.sock"},
+		Metrics: Metrics{Listen: "127.0.0.1:9846"},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
@@ -104,7 +107,6 @@ func TestUnbuilt(t *testing.T) {
 	doc := strings.ReplaceAll(readTestdata(t, "design.toml"), "#unbuilt ", "")
 	_, err := Parse("viplease.toml", []byte(doc), host)
 	want := `viplease.toml:30: [[announce.notify]]: notices to single hosts are not in this version of viplease; remove the section
-viplease.toml:43: [[check]]: health checks are not in this version of viplease; remove the section
 viplease.toml:52: [hooks]: hooks are not in this version of viplease; remove the section`
 	if fmt.Sprint(err) != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)

@@ -35,6 +35,9 @@ func (c Config) Describe(w io.Writer) {
 	if !c.ResetConnections {
 		line("", "TCP connections to a VIP that leaves a node are not reset")
 	}
+	for i, check := range c.Checks {
+		line([]string{"checks", ""}[min(i, 1)], "%s", check.describe())
+	}
 	line("announce", "again every %s; neighbours are shared every %s", short(c.Announce.Refresh), short(c.Announce.ARPCache))
 	line("control", "%s", c.Control.describe())
 	line("metrics", "%s", c.Metrics.describe())

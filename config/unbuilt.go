@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"io"
-	"math"
 	"time"
 )
 
@@ -11,7 +10,6 @@ import (
 // Silence would let an operator rely on it, so it is refused; to build a
 // thing, delete its row.
 var unbuilt = []struct{ section, key, title, text string }{
-	{"", "check", "[[check]]", "health checks are not in this version of viplease; remove the section"},
 	{"", "hooks", "[hooks]", "hooks are not in this version of viplease; remove the section"},
 	{"announce", "notify", "[[announce.notify]]", "notices to single hosts are not in this version of viplease; remove the section"},
 }
@@ -35,21 +33,6 @@ func (r *reader) refuseUnbuilt() {
 		if t.has(row.key) {
 			r.problem(t.line(row.key), row.title, "%s", row.text)
 		}
-	}
-}
-
-// readChecks reads what [[check]] may say, for its mistakes.
-func readChecks(top table) {
-	for _, t := range top.tables("check") {
-		t.label("name", "")
-		t.text("http", "")
-		t.text("tcp", "")
-		t.texts("command")
-		t.duration("interval", time.Second, 0, maxTimer)
-		t.duration("timeout", time.Second, 0, maxTimer)
-		t.number("rise", 2, 1, math.MaxInt32)
-		t.number("fall", 2, 1, math.MaxInt32)
-		t.labels("vips")
 	}
 }
 

@@ -105,6 +105,9 @@ func (c *Coordinator) Run(ctx context.Context, memory plan.Remembered) (err erro
 	c.task(work, "etcd watch", c.storeWatch)
 	c.task(work, "announcer", c.ports.Announcer.Run)
 	c.task(work, "ears", c.hear)
+	if c.ports.Health != nil {
+		c.task(work, "health checks", c.judgeHealth)
+	}
 	view := plan.New(c.cfg.Plan, c.ports.Now())
 	view.Apply(memory, c.ports.Now())
 	return c.loop(ctx, work, view)

@@ -198,6 +198,11 @@ func (c *Coordinator) hear(ctx context.Context) error {
 	})
 }
 
+// judgeHealth turns verdicts into facts.
+func (c *Coordinator) judgeHealth(ctx context.Context) error {
+	return c.ports.Health.Run(ctx, func(f plan.HealthJudged) { c.post(ctx, f) })
+}
+
 // storeWatch keeps the view fed: a snapshot, and the watch that continues it, again and again.
 func (c *Coordinator) storeWatch(ctx context.Context) error {
 	for ctx.Err() == nil {

@@ -22,6 +22,7 @@ type Ports struct {
 	Memory    Memory
 
 	Connections Connections // nil: they are left alone
+	Health      Health      // nil: there are no health checks
 	Observer    Observer    // nil: nobody counts
 }
 
@@ -79,6 +80,12 @@ type Kernel interface {
 type Connections interface {
 	// Reset resets the TCP connections of addresses that are about to be deleted. It asks inTime again and again, and does nothing more once that says no.
 	Reset(addresses []plan.Address, inTime func() bool) error
+}
+
+// Health runs the health checks of the configuration.
+type Health interface {
+	// Run delivers the first verdict of each check and every other after it, until ctx ends (nil) or it cannot go on.
+	Run(ctx context.Context, deliver func(plan.HealthJudged)) error
 }
 
 // Events tells what changes on this host.

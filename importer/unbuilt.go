@@ -16,7 +16,6 @@ const (
 var unbuilt = map[feature]string{
 	notices:    "this version of viplease sends no notices to single hosts, and the sections are comments",
 	hooks:      "this version of viplease runs no hooks",
-	checks:     "this version of viplease has no health checks",
 	neighbours: "this version of viplease reads the key and shares no neighbours yet",
 }
 

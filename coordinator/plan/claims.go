@@ -83,7 +83,7 @@ func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 		}
 	case d.shedding(vip):
 		if down {
-			return d.release(vip, c, "stopping"), true
+			return d.release(vip, c, v.whyShed(vip)), true
 		}
 	case d.handing(vip):
 		if down {
@@ -224,7 +224,7 @@ func (d *decision) accepts(vip string, c claim) bool {
 	v := d.v
 	state, _, _ := v.readiness(d.now.Boot)
 	_, drained := v.etcd.drains[v.cfg.Node]
-	return state == StateReady && !drained && v.means(vip, c) && d.cannot(vip) == "" && v.etcd.alive(c.owner()) &&
+	return state == StateReady && !drained && v.means(vip, c) && d.cannot(vip) == "" && d.chosen(vip) && v.etcd.alive(c.owner()) &&
 		v.self.freshCheck() && d.now.Boot-v.self.good.t0 < 2*v.cfg.CheckTimeout && d.now.Boot >= v.notBefore
 }
 
@@ -235,25 +235,42 @@ func (d *decision) handing(vip string) bool {
 	return v.mine(c) && c.To != "" && c.Accept > 0 && l.offered == c.To && v.etcd.alive(MemberRef{c.To, c.Accept}) && !l.doubt
 }
 
-// shedding tells whether this node gives the VIP up without a target: it stops, and nobody is there to take it over in an orderly way.
+// shedding tells whether this node gives the VIP up without a target: it stops, or one of its checks forbids it, and nobody is there to take it over in an
+// orderly way.
 func (d *decision) shedding(vip string) bool {
 	v, s := d.v, &d.v.self
+	deadline := s.deadline
 	if !s.leaving {
-		return false
+		why, since := v.forbids(vip)
+		if why == "" {
+			return false
+		}
+		deadline = since + forbidTimeout
 	}
-	if c := v.etcd.claims[vip]; v.mine(c) && c.To != "" && v.local[vip].offered == c.To && !d.at(s.deadline) {
+	if c := v.etcd.claims[vip]; v.mine(c) && c.To != "" && v.local[vip].offered == c.To && !d.at(deadline) {
 		return false // a move is under way
 	}
-	_, ok := d.move(vip)
 	etcdAway := !s.freshCheck() || d.now.Boot-s.good.t0 > 3*v.cfg.CheckTimeout
-	return !ok || etcdAway || d.at(s.deadline)
+	if !s.leaving && !d.told() && !etcdAway {
+		return d.at(deadline) // the others do not know yet that it has to go
+	}
+	_, ok := d.move(vip)
+	return !ok || etcdAway || d.at(deadline)
+}
+
+// whyShed says in words why.
+func (v *View) whyShed(vip string) string {
+	if why, _ := v.forbids(vip); why != "" && !v.self.leaving {
+		return why
+	}
+	return "stopping"
 }
 
 // take: the claim is somebody else's, nobody's, or missing. It may be taken when the plan gives the VIP to this node and the evidence is old enough.
 func (d *decision) take(vip string, c claim, l *local) (ClaimWrite, bool) {
 	v := d.v
 	p := v.placement()
-	if p.assign[vip] != v.cfg.Node || v.self.leaving || d.cannot(vip) != "" || l.some || l.op != idle || !v.self.freshCheck() {
+	if p.assign[vip] != v.cfg.Node || v.self.leaving || d.cannot(vip) != "" || !d.told() || l.some || l.op != idle || !v.self.freshCheck() {
 		return ClaimWrite{}, false
 	}
 	free, why, ok := d.free(vip, c)

@@ -21,6 +21,7 @@ type Config struct {
 	Mature        time.Duration
 
 	VIPs          []VIP
+	Checks        []HealthCheck
 	Former        []Address // set by an earlier configuration on this boot, in none now: to be swept
 	Failback      bool
 	MovesPerRound int           // -1: all

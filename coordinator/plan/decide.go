@@ -134,6 +134,7 @@ func (d *decision) wanted() State {
 		}
 		st.Cannot, st.Because = append(st.Cannot, vip), append(st.Because, why)
 	}
+	st.Checks = d.checks()
 	return st
 }
 
@@ -162,7 +163,8 @@ func (d *decision) state() {
 	}
 	want, have := d.wanted(), v.etcd.states[v.cfg.Node]
 	same := !have.lost && have.State.State == want.State && have.Why == want.Why && have.Weight == want.Weight && have.Digest == want.Digest &&
-		have.Planner == want.Planner && have.WaitMS == want.WaitMS && slices.Equal(have.Cannot, want.Cannot) && slices.Equal(have.Because, want.Because)
+		have.Planner == want.Planner && have.WaitMS == want.WaitMS && slices.Equal(have.Cannot, want.Cannot) && slices.Equal(have.Because, want.Because) &&
+		slices.EqualFunc(have.Checks, want.Checks, CheckState.equal)
 	if !same && !s.stateBusy && d.at(s.stateAt) {
 		if have.State.State == want.State {
 			want.Since = have.Since

@@ -131,6 +131,12 @@ type (
 		Address  Address
 		Hardware string
 	}
+	// HealthJudged: the first verdict of a health check, or another than before. Why: it fails, in words.
+	HealthJudged struct {
+		Check  string
+		Passes bool
+		Why    string
+	}
 	// Paused: this process, or the machine, did not run for a while, or the real-time clock jumped. What was known before counts again after a check.
 	Paused struct{ Why string }
 	// Leave: hand everything over and deregister, by Deadline at the latest.
@@ -168,6 +174,7 @@ func (AddressesObserved) fact() {}
 func (AddressChanged) fact()    {}
 func (AddressesProbed) fact()   {}
 func (RivalHeard) fact()        {}
+func (HealthJudged) fact()      {}
 func (Paused) fact()            {}
 func (Leave) fact()             {}
 func (Deregistered) fact()      {}

@@ -177,6 +177,9 @@ func (v *View) whyDown(vip string, now time.Duration) string {
 	case l.place.Why != "":
 		return l.place.Why
 	}
+	if why, _ := v.forbids(vip); why != "" {
+		return why
+	}
 	return "this node does not hold it"
 }
 

@@ -140,6 +140,11 @@ func (v *View) cannotHave(vip, node string) string {
 	case slices.Contains(st.Cannot, vip):
 		return strings.TrimSuffix(fmt.Sprintf("%s cannot hold %s now: %s", node, vip, st.because(vip)), ": ")
 	}
+	for _, c := range st.Checks {
+		if c.about(vip) {
+			return fmt.Sprintf("%s is not fit for %s: %s since %s", node, vip, c.text(), c.Since.UTC().Format(time.RFC3339))
+		}
+	}
 	return ""
 }
 

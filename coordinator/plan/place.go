@@ -105,6 +105,7 @@ func (v *View) placementInput(p *placed) placement.Input {
 		}
 		in.Members = append(in.Members, m)
 	}
+	v.heed(&in)
 	return in
 }
 

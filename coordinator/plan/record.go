@@ -46,6 +46,8 @@ type State struct {
 	WaitMS  int64     `json:"wait_ms"`           // its takeover wait W
 	Cannot  []string  `json:"cannot,omitempty"`  // VIPs of that configuration which it cannot hold now
 	Because []string  `json:"because,omitempty"` // why not, for each of Cannot; "": as the one before
+
+	Checks []CheckState `json:"checks,omitempty"` // health checks that do not pass there
 }
 
 // What a node says of itself in State.State.

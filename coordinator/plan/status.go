@@ -15,6 +15,8 @@ type MemberStatus struct {
 	Since  time.Time `json:"since,omitzero"`
 	Weight int       `json:"weight"`
 	Held   int       `json:"held"`
+
+	Checks []CheckState `json:"checks,omitempty"` // health checks that do not pass there
 }
 
 // VIPStatus is one virtual IP: its addresses move together. Its JSON is part of the contract with the outside.
@@ -97,6 +99,9 @@ func (v *View) memberStatus(node string) MemberStatus {
 			m.Why += ": " + why
 		}
 	}
+	if m.State == StateReady || m.State == StateJoining {
+		m.checkStatus(st.Checks)
+	}
 	return m
 }
 
@@ -159,13 +164,22 @@ func (v *View) vipStatus(vip string, p *placed, now Now) VIPStatus {
 		}
 		if p.disputed[vip] {
 			s.Why = "the nodes' configurations give this name different addresses; it stays where it is until they agree"
+		} else if why := v.keptAnyway(vip, c.Node, p); why != "" {
+			s.Why = why
 		}
 	case errors.Is(c.foreign, errNewer):
 		s.State, s.Why = "waiting", "its claim was "+c.foreign.Error()+"; upgrade this node"
 	case p.unplaced[vip]:
 		s.State, s.Why = "unplaceable", "no ready node can hold it"
 		d := decision{v: v, now: now, wake: never}
-		if why := d.cannot(vip); why != "" && v.local[vip] != nil {
+		why := ""
+		if v.local[vip] != nil {
+			why = d.cannot(vip)
+		}
+		if check, _ := v.forbids(vip); why == "" {
+			why = check
+		}
+		if why != "" {
 			s.Why += "; here: " + why
 		}
 	default:

@@ -17,6 +17,7 @@ type View struct {
 	etcd     store
 	evidence evidence
 	self     self
+	health   []health          // of the checks of the configuration, in their order
 	local    map[string]*local // by VIP name; addresses that left the configuration stand under formerName
 	names    []string          // of local, sorted
 
@@ -38,6 +39,7 @@ func New(cfg Config, now Now) *View {
 		cfg: cfg, vips: map[string]VIP{}, texts: map[string][]string{}, local: map[string]*local{},
 		evidence: newEvidence(),
 		self:     newSelf(cfg, now),
+		health:   newHealth(cfg, now),
 	}
 	v.layout, v.digest = layout(cfg)
 	v.etcd = newStore(written{v.digest, v.layout, string(Encode(v.layout))})
@@ -139,6 +141,8 @@ func (v *View) Apply(f Fact, now Now) {
 		v.foldProbed(f, now.Boot)
 	case RivalHeard:
 		v.foldRival(f, now.Boot)
+	case HealthJudged:
+		v.foldHealth(f, now)
 	case Paused:
 		v.self.verify, v.self.checkAt = now.Boot, now.Boot
 		v.note("", "paused", f.Why)

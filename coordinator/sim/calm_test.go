@@ -22,7 +22,7 @@ func TestNothingMovesNeedlessly(t *testing.T) {
 // still is a schedule of what must not be noticed, one after the other, in a cluster that stands.
 func still(seed uint64) Schedule {
 	d := newDice(seed, 10)
-	s := Schedule{Seed: seed, Nodes: 2 + d.n(3), VIPs: 1 + d.n(6), Still: 20 * time.Second}
+	s := Schedule{Seed: seed, Nodes: 2 + d.n(3), VIPs: 1 + d.n(6), Still: 20 * time.Second, Checks: checking(seed % 3)}
 	at := s.Still
 	for range 1 + d.n(4) {
 		f := Fault{At: at, Node: d.n(s.Nodes), Kind: []Kind{Kill, Revoke, DelMember, NoQuorum, Break, Compact, Lie, Hold}[d.n(8)], Calls: watching}

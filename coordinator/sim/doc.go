@@ -29,7 +29,7 @@
 // # What is left out?
 //
 // Whole machines that are suspended: promise 1 does not cover them. Fast takeover. A restore that keeps etcd's cluster id. Frames: the nodes answer probes
-// only on a few LANs (Schedule.LAN), because one holder must not rest on that; rivals are not heard.
+// only on a few LANs (Schedule.LAN), because one holder must not rest on that; rivals are not heard. Health checks are their verdicts alone (Sick).
 //
 // # How do I know that it would notice?
 //

@@ -112,10 +112,24 @@ func (w *world) strike(f Fault) {
 		n.linkDown = w.now + f.For
 		n.kernel.flapLink()
 		w.after(f.For, nil, n.kernel.flapLink)
+	case Sick:
+		n.sick = max(n.sick, w.now+f.For)
+		n.judgeHealth()
+		w.after(f.For, nil, n.judgeHealth)
 	default:
 		w.strikeDaemon(f, n)
 	}
 }
+
+// judgeHealth tells the daemon what its health check says now.
+func (n *node) judgeHealth() {
+	if n.proc != nil {
+		n.proc.post(plan.HealthJudged{Check: checkName, Passes: n.sick <= n.w.now, Why: "503"})
+	}
+}
+
+// checkName is the health check that the nodes have, if they have one.
+const checkName = "nginx"
 
 func (w *world) strikeDaemon(f Fault, n *node) {
 	p := n.proc

@@ -25,6 +25,7 @@ type node struct {
 	dice     dice
 	troubles []trouble
 	linkDown time.Duration // until then
+	sick     time.Duration // its health check fails until then
 	stopped  time.Duration // since when the daemon has not run freely; -1: it does
 }
 
@@ -94,6 +95,9 @@ func (n *node) start() {
 	p.view.Apply(n.memory, now)
 	p.turn()
 	p.read()
+	if n.w.s.Checks != unchecked {
+		n.w.after(n.dice.upTo(2*n.w.timers.mature), p, n.judgeHealth)
+	}
 }
 
 // kill ends the daemon as SIGKILL does: what it has sent goes on, what it has in the kernel stays.

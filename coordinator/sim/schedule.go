@@ -14,6 +14,7 @@ type Schedule struct {
 	Skew        bool          // half of the nodes run a longer hold
 	Change      change        // of the configuration, which reaches node by node
 	LAN         bool          // the nodes can hear each other
+	Checks      checking      // whether the nodes have a health check
 	Noise       int           // how often single calls and events go wrong, 0 to 3
 	Still       time.Duration // if not 0: from here on nothing happens that may take an address down
 	Policy      Policy
@@ -56,6 +57,17 @@ var momentConsts = [moments]string{"atOnce", "onTake", "onRestamp", "onOffer", "
 
 var momentNames = [moments]string{"", "take", "re-stamp", "offer", "accept", "transfer", "release", "register", "raise", "del"}
 
+// checking says what the health check of the configuration is.
+type checking int
+
+const (
+	unchecked checking = iota
+	optional
+	required
+)
+
+func (c checking) GoString() string { return [...]string{"unchecked", "optional", "required"}[c] }
+
 // Kind is what a Fault does.
 type Kind int
 
@@ -91,11 +103,13 @@ const (
 	Restore                 // etcd is down for as long as the fault lasts, but at least W, and comes back as it once was
 	Pin                     // an operator pins a VIP to the node, and unpins it when the fault ends
 	Balance                 // and asks for the next round at once
+	Sick                    // the node's health check fails
 	kinds
 )
 
 var kindNames = [kinds]string{"Lose", "Mute", "Hold", "Slow", "Refuse", "Lie", "Revoke", "NoQuorum", "Compact", "Break", "Kill", "Pause", "Hang", "Leave", "Reboot",
-	"Stall", "KernelFails", "DelAddress", "AddForeign", "LinkDown", "DelClaim", "PutClaim", "CopyClaim", "DelMember", "Drain", "Freeze", "Upgrade", "Restore", "Pin", "Balance"}
+	"Stall", "KernelFails", "DelAddress", "AddForeign", "LinkDown", "DelClaim", "PutClaim", "CopyClaim", "DelMember", "Drain", "Freeze", "Upgrade", "Restore", "Pin",
+	"Balance", "Sick"}
 
 func (k Kind) String() string   { return kindNames[k] }
 func (k Kind) GoString() string { return kindNames[k] }
@@ -142,7 +156,8 @@ func (f Fault) String() string {
 // GoString is the schedule as one writes it in a test.
 func (s Schedule) GoString() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "{Seed: %d, Nodes: %d, VIPs: %d, Quick: %t, Skew: %t, LAN: %t, Change: %s, Noise: %d, Policy: %#v, Faults: []Fault{", s.Seed, s.Nodes, s.VIPs, s.Quick, s.Skew, s.LAN, s.Change, s.Noise, s.Policy)
+	fmt.Fprintf(&b, "{Seed: %d, Nodes: %d, VIPs: %d, Quick: %t, Skew: %t, LAN: %t, Change: %s, Checks: %#v, Noise: %d, Policy: %#v, Faults: []Fault{",
+		s.Seed, s.Nodes, s.VIPs, s.Quick, s.Skew, s.LAN, s.Change, s.Checks, s.Noise, s.Policy)
 	for _, f := range s.Faults {
 		fmt.Fprintf(&b, "\n\t%#v,", f)
 	}
@@ -151,7 +166,8 @@ func (s Schedule) GoString() string {
 
 func (s Schedule) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, %d nodes, %d VIPs, quick %t, skew %t, LAN %t, change %s, noise %d, %+v", s.Seed, s.Nodes, s.VIPs, s.Quick, s.Skew, s.LAN, s.Change, s.Noise, s.Policy)
+	fmt.Fprintf(&b, "seed %d, %d nodes, %d VIPs, quick %t, skew %t, LAN %t, change %s, checks %#v, noise %d, %+v",
+		s.Seed, s.Nodes, s.VIPs, s.Quick, s.Skew, s.LAN, s.Change, s.Checks, s.Noise, s.Policy)
 	for _, f := range s.Faults {
 		fmt.Fprintf(&b, "\n  %s", f)
 	}

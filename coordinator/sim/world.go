@@ -94,6 +94,9 @@ func newNode(w *world, id int) *node {
 		TTL: t.ttl, Hold: t.hold, CheckInterval: t.interval, CheckTimeout: t.timeout, Wait: t.withWait(t.hold), Mature: t.mature,
 		Failback: !w.s.Policy.Stay, MovesPerRound: w.s.Policy.moves(), Interval: t.round, Weight: w.s.Policy.weight(id), MaxWrites: 50,
 	}
+	if w.s.Checks != unchecked {
+		n.cfg.Checks = []plan.HealthCheck{{Name: checkName, Require: w.s.Checks == required}}
+	}
 	if w.mutant.noLate {
 		n.cfg.Wait -= t.late * 1002 / 1000
 	}
