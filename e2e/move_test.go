@@ -14,7 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	lab.Main(lab.NeedEtcd, lab.NeedViplease)
+	lab.Main(lab.NeedEtcd, lab.NeedViplease, needForLong)
 	os.Exit(m.Run())
 }
 

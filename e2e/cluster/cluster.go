@@ -27,6 +27,8 @@ type Options struct {
 	Tables string        // more TOML, after the last
 	Idle   bool          // start no daemon
 	Log    io.Writer     // of judge and probe; nil: none
+
+	Release string // folder with another etcd and etcdctl, see lab.Options
 }
 
 // Timers of the daemons' default configuration, which the scenarios' bounds are made of.
@@ -54,7 +56,7 @@ func Start(t lab.T, o Options) *Cluster {
 	o.Nodes, o.VIPs, o.Etcd = or(o.Nodes, 3), or(o.VIPs, 10), or(o.Etcd, 1)
 	o.Probed, o.Mature = min(or(o.Probed, 20), o.VIPs), or(o.Mature, time.Second)
 	c := &Cluster{t: t, options: o}
-	c.Lab = lab.New(t, lab.Options{Nodes: o.Nodes, Etcd: o.Etcd})
+	c.Lab = lab.New(t, lab.Options{Nodes: o.Nodes, Etcd: o.Etcd, Release: o.Release})
 	for i := range o.VIPs {
 		if i%2 == 0 {
 			c.VIPs = append(c.VIPs, netip.AddrFrom4([4]byte{192, 168, 3, byte(100 + i/2)}))

@@ -36,7 +36,7 @@ type Server struct {
 
 // startEtcd starts size servers and waits until the cluster answers through each of them.
 func (l *Lab) startEtcd(size int) (err error) {
-	if etcdFolder() == "" {
+	if l.release == "" {
 		return errors.New("call lab.Main(lab.NeedEtcd)")
 	}
 	c := &Cluster{lab: l}
@@ -139,7 +139,7 @@ func (s *Server) launch() (err error) {
 		"--listen-peer-urls", s.peerURL(), "--initial-advertise-peer-urls", s.peerURL(),
 		"--initial-cluster", strings.Join(peers, ","), "--initial-cluster-token", filepath.Base(s.lab.dir),
 		"--log-level", "error"}, s.Args...)
-	s.process, err = s.start(exec.Command(filepath.Join(etcdFolder(), "etcd"), args...))
+	s.process, err = s.start(exec.Command(filepath.Join(s.lab.release, "etcd"), args...))
 	return err
 }
 

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -122,5 +123,5 @@ func (c *Cluster) MoveLeader(to *Server) {
 
 // Ctl runs etcdctl on the first server's host, against all servers, and returns what it prints; see [Host.Run].
 func (c *Cluster) Ctl(args ...string) (string, error) {
-	return c.Servers[0].Run(etcdctl(), append([]string{"--endpoints", strings.Join(c.Endpoints(), ",")}, args...)...)
+	return c.Servers[0].Run(filepath.Join(c.lab.release, "etcdctl"), append([]string{"--endpoints", strings.Join(c.Endpoints(), ",")}, args...)...)
 }

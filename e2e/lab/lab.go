@@ -26,10 +26,11 @@ type T interface {
 
 // Options say what stands on the LAN. The zero value is an empty LAN with a client.
 type Options struct {
-	Nodes   int  // node1, node2, ... at 192.168.3.11 and fd00:3::11 upwards; at most 89
-	Etcd    int  // servers of etcd, started and ready: none, 1 or 3
-	Gateway bool // a router at 192.168.3.1 and fd00:3::1, the nodes' and the client's default gateway
-	Link    Link // what the nodes' LAN interfaces are
+	Nodes   int    // node1, node2, ... at 192.168.3.11 and fd00:3::11 upwards; at most 89
+	Etcd    int    // servers of etcd, started and ready: none, 1 or 3
+	Gateway bool   // a router at 192.168.3.1 and fd00:3::1, the nodes' and the client's default gateway
+	Link    Link   // what the nodes' LAN interfaces are
+	Release string // folder with the etcd and etcdctl to run; "": those that NeedEtcd built
 }
 
 // Lab is one LAN with its hosts. Several labs in one process do not see each other. Methods are for one goroutine at a time, except
@@ -49,6 +50,7 @@ type Lab struct {
 	blocked  map[[2]*Port]bool
 	hosts    []*Host
 	nodeLink Link
+	release  string // folder with etcd and etcdctl
 
 	mu     sync.Mutex // guards the faults in force: cut, loss, blocked
 	closed bool
@@ -66,7 +68,10 @@ const (
 func New(t T, o Options) *Lab {
 	t.Helper()
 	require(t)
-	l := &Lab{t: t, nodeLink: o.Link, bridges: map[segment]netlink.Link{}, blocked: map[[2]*Port]bool{}}
+	if o.Release == "" {
+		o.Release = etcdFolder()
+	}
+	l := &Lab{t: t, nodeLink: o.Link, release: o.Release, bridges: map[segment]netlink.Link{}, blocked: map[[2]*Port]bool{}}
 	t.Cleanup(l.Close)
 	l.check(l.build(o), "build the LAN")
 	if o.Etcd > 0 {
