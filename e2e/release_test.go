@@ -43,7 +43,7 @@ func needForLong() error {
 		}
 		os.Setenv(releaseEnv(name), strings.TrimSpace(string(dir)))
 	}
-	return nil
+	return needPackages()
 }
 
 // TestEtcdReleases: the daemons against each release of etcd that is in use, and its own etcdctl reads what they wrote.
