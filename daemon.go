@@ -78,7 +78,7 @@ func run(ctx context.Context, path string) error {
 	e := timedEtcd{etcdPort{store}, m}
 	c = coordinator.New(coordinator.Config{Plan: pc, Leave: leaveWithin, Log: log}, coordinator.Ports{
 		Now: now, Registry: e, Claims: e, Feed: e, Observer: m,
-		Kernel: timedKernel{&kernelPort{kernel: kernel, cfg: cfg, log: log}, m}, Events: eventPort{kernel}, Announcer: announcerPort{announcer},
+		Kernel: timedKernel{&kernelPort{kernel: kernel, cfg: cfg, log: log}, m}, Events: eventPort{kernel}, Lans: lanPort{kernel}, Announcer: announcerPort{announcer},
 		Ears:   earPort{arpnotify.NewListener(arpnotify.ListenerConfig{Now: sinceBoot, Log: log}), &arpnotify.Prober{}},
 		Memory: memoryPort{dir: dir, boot: id.boot, node: cfg.Node}, Connections: connections(cfg, log), Health: healthChecks(cfg),
 	})
@@ -206,8 +206,11 @@ func planConfig(cfg config.Config, id identity) plan.Config {
 	pc := plan.Config{
 		Group: cfg.Group, Node: cfg.Node, Machine: id.machine, Boot: id.boot, Version: releaseNumber(), Seed: rand.Text(),
 		TTL: cfg.Lease.TTL, Hold: cfg.Lease.Hold, CheckInterval: cfg.Lease.CheckInterval, CheckTimeout: cfg.Lease.CheckTimeout,
-		Wait: cfg.Lease.Wait(), Mature: cfg.Mature,
+		Wait: cfg.Lease.Wait(), Mature: cfg.Mature, ARPCache: cfg.Announce.ARPCache,
 		Failback: cfg.Balance.Failback, MovesPerRound: cfg.Balance.MovesPerRound, Interval: cfg.Balance.Interval, Weight: cfg.Weight, MaxWrites: leases.MaxWrites / 2,
+	}
+	for _, n := range cfg.Announce.Notify {
+		pc.Notices = append(pc.Notices, plan.Notice{First: n.Target.First, Last: n.Target.Last, Link: n.Dev, PerSecond: n.Throttle})
 	}
 	for _, v := range cfg.VIPs {
 		vip := plan.VIP{Name: v.Name, Prefer: v.Prefer, Spread: v.Spread}

@@ -295,6 +295,21 @@ func (p eventPort) Watch(ctx context.Context, deliver func(coordinator.KernelEve
 	})
 }
 
+// lanPort is netif's view of what is around this host.
+type lanPort struct{ kernel *netif.Kernel }
+
+func (p lanPort) Lans() ([]plan.Lan, error) {
+	lans, err := p.kernel.Lans()
+	out := make([]plan.Lan, len(lans))
+	for i, l := range lans {
+		out[i] = plan.Lan{Link: l.Name, Altnames: l.Altnames, Hardware: [6]byte(l.Hardware), Prefixes: l.Prefixes}
+		for _, n := range l.Neighbors {
+			out[i].Seen = append(out[i].Seen, plan.Sighting{Neighbor: plan.Neighbor{Addr: n.Addr, Hardware: n.Hardware}, Quiet: n.Quiet})
+		}
+	}
+	return out, err
+}
+
 // announcerPort is package arpnotify.
 type announcerPort struct{ *arpnotify.Announcer }
 
@@ -304,6 +319,17 @@ func (p announcerPort) Announce(link string, addr netip.Addr, kept bool, allowed
 	}
 	p.Announcer.Stop(link, addr)
 	return p.Announcer.Announce(link, addr, allowed)
+}
+
+func (p announcerPort) SetAudience(a plan.Audience) {
+	to := arpnotify.Audience{Subnets: a.Subnets}
+	for _, n := range a.Notices {
+		to.Notices = append(to.Notices, arpnotify.Notice{First: n.First, Last: n.Last, PerSecond: n.PerSecond})
+	}
+	for _, n := range a.Neighbors {
+		to.Neighbors = append(to.Neighbors, arpnotify.Neighbor(n))
+	}
+	p.Announcer.SetAudience(a.Link, to)
 }
 
 // earPort is package arpnotify's listener and prober.

@@ -29,13 +29,9 @@ func TestParseTarget(t *testing.T) {
 	}
 }
 
-// TestNotify: the values of a section that Parse refuses as yet.
 func TestNotify(t *testing.T) {
-	r, err := read("f.toml", []byte("[[announce.notify]]\ntarget = \"192.0.2.1/32 dev net1\"\n[[announce.notify]]\ntarget = \"2001:db8::1\"\nthrottle = 2"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := readAll(r, host).Announce.Notify
+	c := parse(t, minimal+"[[announce.notify]]\ntarget = \"192.0.2.1/32 dev net1\"\n[[announce.notify]]\ntarget = \"2001:db8::1\"\nthrottle = 2")
+	got := c.Announce.Notify
 	want := []Notify{
 		{Target: Range{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.1")}, Dev: "net1", Throttle: 8},
 		{Target: Range{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::1")}, Throttle: 2},

@@ -66,7 +66,9 @@ func TestDesign(t *testing.T) {
 		},
 		Balance:  Balance{MovesPerRound: All, Interval: 4 * time.Second, Failback: true},
 		Takeover: Takeover{Fast: true, ProbeInterval: 50 * time.Millisecond, Misses: 4, Grace: 150 * time.Millisecond},
-		Announce: Announce{Refresh: time.Minute, ARPCache: 90 * time.Second},
+		Announce: Announce{Refresh: time.Minute, ARPCache: 90 * time.Second, Notify: []Notify{{
+			Target: Range{netip.MustParseAddr("192.168.3.1"), netip.MustParseAddr("192.168.3.1")}, Dev: "net1", Throttle: 8,
+		}}},
 		Checks: []Check{{
 			Name: "nginx", HTTP: "http://127.0.0.1:80/healthz", Interval: time.Second, Timeout: time.Second, Rise: 2, Fall: 2, VIPs: []string{"web"}, Line: 43,
 		}},
@@ -106,8 +108,7 @@ func TestDesign(t *testing.T) {
 func TestUnbuilt(t *testing.T) {
 	doc := strings.ReplaceAll(readTestdata(t, "design.toml"), "#unbuilt ", "")
 	_, err := Parse("viplease.toml", []byte(doc), host)
-	want := `viplease.toml:30: [[announce.notify]]: notices to single hosts are not in this version of viplease; remove the section
-viplease.toml:52: [hooks]: hooks are not in this version of viplease; remove the section`
+	want := `viplease.toml:52: [hooks]: hooks are not in this version of viplease; remove the section`
 	if fmt.Sprint(err) != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}

@@ -38,7 +38,10 @@ func (c Config) Describe(w io.Writer) {
 	for i, check := range c.Checks {
 		line([]string{"checks", ""}[min(i, 1)], "%s", check.describe())
 	}
-	line("announce", "again every %s; neighbours are shared every %s", short(c.Announce.Refresh), short(c.Announce.ARPCache))
+	line("announce", "again every %s; neighbours are looked for every %s and told directly", short(c.Announce.Refresh), short(c.Announce.ARPCache))
+	for _, n := range c.Announce.Notify {
+		line("", "%s", n.describe())
+	}
 	line("control", "%s", c.Control.describe())
 	line("metrics", "%s", c.Metrics.describe())
 	c.describeUnbuilt(w)
@@ -76,6 +79,17 @@ func (b Balance) describe() string {
 		return fmt.Sprintf("all moves at once, a round every %s; %s", short(b.Interval), home)
 	}
 	return fmt.Sprintf("at most %s every %s; %s", count(b.MovesPerRound, "move"), short(b.Interval), home)
+}
+
+func (n Notify) describe() string {
+	where := ""
+	if n.Dev != "" {
+		where = " on " + n.Dev
+	}
+	if n.Target.First == n.Target.Last {
+		return fmt.Sprintf("%s%s is told directly", n.Target, where)
+	}
+	return fmt.Sprintf("%s%s are told directly, %d a second", n.Target, where, n.Throttle)
 }
 
 func describeVIPs(vips []VIP) string {

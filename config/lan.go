@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math/big"
 	"net/netip"
 	"strings"
 	"time"
@@ -20,6 +21,10 @@ func readAnnounce(t table) Announce {
 	return a
 }
 
+// maxNotified is how many hosts one section may name: at 1000 a second they
+// are told in a minute.
+const maxNotified = 1 << 16
+
 func readNotify(t table) (Notify, bool) {
 	n := Notify{Throttle: t.number("throttle", 8, 1, 1000)}
 	text := t.text("target", "")
@@ -30,6 +35,10 @@ func readNotify(t table) (Notify, bool) {
 	var err error
 	if n.Target, n.Dev, err = parseTarget(text); err != nil {
 		t.problem("target", "%s", err)
+		return n, false
+	}
+	if size := n.Target.size(); size.Cmp(big.NewInt(maxNotified)) > 0 {
+		t.problem("target", "%s has %s addresses, and each is told by itself; write at most %d, such as a /16 or a /112", quote(text), size, maxNotified)
 		return n, false
 	}
 	return n, true

@@ -11,7 +11,6 @@ import (
 // thing, delete its row.
 var unbuilt = []struct{ section, key, title, text string }{
 	{"", "hooks", "[hooks]", "hooks are not in this version of viplease; remove the section"},
-	{"announce", "notify", "[[announce.notify]]", "notices to single hosts are not in this version of viplease; remove the section"},
 }
 
 // describeUnbuilt tells what is accepted, since it is on by default, and yet

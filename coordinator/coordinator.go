@@ -271,6 +271,18 @@ func (c *Coordinator) dispatch(ctx context.Context, view *plan.View, a plan.Acti
 		}
 	case plan.ProbeAddresses:
 		c.task(ctx, "probe", func(ctx context.Context) error { return c.probe(ctx, a) })
+	case plan.ReadNeighbors:
+		c.call(ctx, a, func(context.Context) plan.Fact {
+			lans, err := c.ports.Lans.Lans()
+			return plan.NeighborsRead{Lans: lans, Err: err}
+		})
+	case plan.Tell:
+		c.call(ctx, a, func(context.Context) plan.Fact {
+			for _, audience := range a.Audiences {
+				c.ports.Announcer.SetAudience(audience)
+			}
+			return plan.Told{}
+		})
 	case plan.Register:
 		before := view.Remember()
 		c.call(ctx, a, func(ctx context.Context) plan.Fact { return c.register(ctx, a, before) })
@@ -279,7 +291,7 @@ func (c *Coordinator) dispatch(ctx context.Context, view *plan.View, a plan.Acti
 	}
 }
 
-// call makes one call to etcd in a goroutine of its own.
+// call makes one call, to etcd or to a driver that may be called beside all else, in a goroutine of its own.
 func (c *Coordinator) call(ctx context.Context, a plan.Action, f func(context.Context) plan.Fact) {
 	c.task(ctx, a.String(), func(ctx context.Context) error {
 		if fact := f(ctx); fact != nil {

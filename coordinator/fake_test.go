@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"sync"
@@ -144,6 +145,9 @@ func (e *fakeEtcd) Commit(ctx context.Context, node string, c plan.Commit) (plan
 				keys["round"] = plan.Encode(w.Slot.Round)
 			}
 		}
+	}
+	for _, p := range c.Puts {
+		keys[p.Key] = p.Value
 	}
 	e.write(keys)
 	f.Revision = e.rev
@@ -310,6 +314,12 @@ func (a *fakeAnnouncer) Stop(_ string, addr netip.Addr) {
 	a.kernel.mu.Lock()
 	defer a.kernel.mu.Unlock()
 	a.kernel.step("stop " + addr.String())
+}
+
+func (a *fakeAnnouncer) SetAudience(to plan.Audience) {
+	a.kernel.mu.Lock()
+	defer a.kernel.mu.Unlock()
+	a.kernel.step(fmt.Sprintf("tell %v", to.Neighbors))
 }
 
 // fakeMemory keeps the last thing remembered.

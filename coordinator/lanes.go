@@ -362,6 +362,13 @@ func (c *Coordinator) carryOut(ctx context.Context, a plan.Action) plan.Fact {
 			return plan.StateFailed{Err: err}
 		}
 		return plan.StateWritten{State: a.State}
+	case plan.WriteNeighbors:
+		put := plan.Put{Key: "neighbors/" + node, Value: plan.Encode(a.Neighbors), Lease: a.Registration.Lease}
+		done, err := c.ports.Claims.Commit(ctx, node, plan.Commit{MemberRev: a.Registration.MemberRev, Puts: []plan.Put{put}})
+		if err == nil && !done.Member {
+			err = ErrGone
+		}
+		return plan.NeighborsWritten{MemberRev: a.Registration.MemberRev, Revision: done.Revision, Neighbors: a.Neighbors, Err: err}
 	case plan.WriteLayout:
 		return plan.LayoutWritten{Err: c.ports.Claims.PutOnce(ctx, "configs/"+a.Digest, plan.Encode(a.Layout))}
 	case plan.Revoke:

@@ -17,6 +17,7 @@ type Ports struct {
 	Feed      Feed
 	Kernel    Kernel
 	Events    Events
+	Lans      Lans // called only if plan.Config.ARPCache is set
 	Announcer Announcer
 	Ears      Ears
 	Memory    Memory
@@ -101,6 +102,12 @@ type KernelEvent struct {
 	Present bool
 }
 
+// Lans knows what is around this host. It may be called beside Kernel.
+type Lans interface {
+	// Lans returns the host's links with their neighbours in the kernel's tables.
+	Lans() ([]plan.Lan, error)
+}
+
 // Announcer tells the LAN where an address is.
 type Announcer interface {
 	Run(ctx context.Context) error
@@ -109,6 +116,8 @@ type Announcer interface {
 	Announce(link string, addr netip.Addr, kept bool, allowed func() bool) error
 	// Stop: nothing is sent after it has returned.
 	Stop(link string, addr netip.Addr)
+	// SetAudience says who is told directly on a link, besides all, of what is announced there.
+	SetAudience(plan.Audience)
 }
 
 // Ears hear who else uses an address.

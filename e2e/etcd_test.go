@@ -57,9 +57,13 @@ func TestEtcdLeaderChangeMovesNothing(t *testing.T) {
 
 func TestIdleClusterWritesNothing(t *testing.T) {
 	t.Parallel()
-	c := cluster.Start(t, cluster.Options{})
+	c := cluster.Start(t, cluster.Options{Tables: "[announce]\narp_cache = \"1s\"\n"}) // the tables are read all the time
 	c.Settled()
+	observe(3 * time.Second) // who is a neighbour here has been seen and written
 	before := c.Etcd.Revision()
+	if len(c.Etcd.Get("/viplease/www/neighbors/")) == 0 {
+		t.Error("no node has written which neighbours it has")
+	}
 	observe(time.Duration(rounds(10, 60)) * time.Second)
 	if after := c.Etcd.Revision(); after != before {
 		t.Errorf("an idle cluster brought etcd from revision %d to %d", before, after)

@@ -102,18 +102,12 @@ func (d document) printAnnounce(p *printer) {
 		p.line("[announce]")
 		p.line("arp_cache = %s", toml(d.arpCache))
 	}
-	mark := ""
-	if _, lacks := unbuilt[notices]; lacks && len(d.notices) > 0 {
-		mark = "# "
-		p.line("")
-		p.line("# For a later version of viplease:")
-	}
 	for _, n := range d.notices {
 		p.line("")
-		p.line("%s[[announce.notify]]", mark)
-		p.line("%starget = %s", mark, toml(n.target))
+		p.line("[[announce.notify]]")
+		p.line("target = %s", toml(n.target))
 		if n.throttle > 0 {
-			p.line("%sthrottle = %d", mark, n.throttle)
+			p.line("throttle = %d", n.throttle)
 		}
 	}
 }

@@ -4,19 +4,15 @@ package importer
 type feature string
 
 const (
-	notices    feature = "announce.notify"
-	hooks      feature = "hooks"
-	checks     feature = "check"
-	neighbours feature = "announce.arp_cache"
+	hooks  feature = "hooks"
+	checks feature = "check"
 )
 
 // unbuilt is what this version of viplease does not carry out, and what the
 // note about it says. What it refuses (config/unbuilt.go) is printed as a
 // comment. When a thing is built, delete its row.
 var unbuilt = map[feature]string{
-	notices:    "this version of viplease sends no notices to single hosts, and the sections are comments",
-	hooks:      "this version of viplease runs no hooks",
-	neighbours: "this version of viplease reads the key and shares no neighbours yet",
+	hooks: "this version of viplease runs no hooks",
 }
 
 // lacking is the end of a note about a feature, told once in a file: "; this

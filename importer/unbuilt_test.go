@@ -23,9 +23,8 @@ func seed(f *testing.F, name string) string {
 func TestUnbuilt(t *testing.T) {
 	const minimal = "group = \"g\"\netcd.endpoints = [\"http://192.0.2.1:2379\"]\nvip = [{addresses = [\"192.0.2.10\"]}]\n"
 	for f, section := range map[feature]string{
-		notices: "[[announce.notify]]\ntarget = \"192.0.2.1/32\"",
-		hooks:   "[hooks]\nacquired = [\"/bin/true\"]",
-		checks:  "[[check]]\nname = \"x\"\ntcp = \"127.0.0.1:80\"",
+		hooks:  "[hooks]\nacquired = [\"/bin/true\"]",
+		checks: "[[check]]\nname = \"x\"\ntcp = \"127.0.0.1:80\"",
 	} {
 		_, err := config.Parse("f", []byte(minimal+section), host)
 		refused := strings.Contains(fmt.Sprint(err), "not in this version")

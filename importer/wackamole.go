@@ -83,7 +83,7 @@ func (w *wackamole) translate(s statement) {
 		w.note(s.line, s.name, "is now how long any node must be healthy before it is given VIPs; Wackamole gave a node VIPs at once if there was a mature one")
 	case "Arp-Cache":
 		w.doc.arpCache = w.time(s, minArpCache, maxTimer)
-		w.note(s.line, s.name, "is an interval now; Wackamole shared its table at the start, once after that time, and when nodes came and went%s", w.lacking(neighbours))
+		w.note(s.line, s.name, "is an interval now; Wackamole shared its table at the start, once after that time, and when nodes came and went")
 	case "Interval":
 		w.doc.interval = w.time(s, minInterval, maxTimer)
 	case "AcquisitionsPerRound":

@@ -1,9 +1,6 @@
 package importer
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // interfaces takes the VIPs of one VirtualInterfaces.
 func (w *wackamole) interfaces(s statement) {
@@ -110,6 +107,9 @@ func (w *wackamole) notify(s statement) {
 	}
 }
 
+// maxNotified is how many hosts one section may name, as a power of two.
+const maxNotified = 16
+
 // notice takes one range of hosts. Wackamole told all of them at once unless
 // there was a throttle.
 func (w *wackamole) notice(directive string, e entry) {
@@ -124,8 +124,13 @@ func (w *wackamole) notice(directive string, e entry) {
 		w.problem(e.line, directive, "%s is no name of an interface: %s; write it as \"ip link\" shows it", quote(t.iface), why)
 		return
 	}
+	if hosts.Addr().BitLen()-hosts.Bits() > maxNotified {
+		w.note(e.line, directive, "%s is left out: it has more than %d hosts, and each is told by itself; the neighbours that any node has seen are told anyway, so write only those that matter",
+			hosts, 1<<maxNotified)
+		return
+	}
 	n := notice{target: hosts.String() + address{dev: t.iface}.onDev()}
-	size := 1 << min(hosts.Addr().BitLen()-hosts.Bits(), 20)
+	size := 1 << (hosts.Addr().BitLen() - hosts.Bits())
 	switch wanted := e.throttle.n; {
 	case wanted > most:
 		n.throttle = most
@@ -140,9 +145,6 @@ func (w *wackamole) notice(directive string, e entry) {
 		w.note(e.line, directive, "%s had no throttle, and all hosts were told at once; throttle = %d tells %s", hosts, n.throttle, inTime(size, n.throttle))
 	}
 	w.doc.notices = append(w.doc.notices, n)
-	if text := w.lacking(notices); text != "" {
-		w.note(e.line, directive, "%s", strings.TrimPrefix(text, "; "))
-	}
 }
 
 // inTime says how long it takes to tell so many hosts.

@@ -62,6 +62,15 @@ type (
 		Kept   bool
 		Defend bool // a rival was heard: begin the schedule anew
 	}
+	// ReadNeighbors reads the kernel's tables of neighbours. Answered by NeighborsRead.
+	ReadNeighbors struct{}
+	// Tell the announcer who is to be told directly. Answered by Told.
+	Tell struct{ Audiences []Audience }
+	// WriteNeighbors puts neighbors/<node>. Answered by NeighborsWritten.
+	WriteNeighbors struct {
+		Registration Registration
+		Neighbors    Neighbors
+	}
 	// Revoke a lease that is not needed any more. Not answered.
 	Revoke struct{ Lease int64 }
 	// Deregister revokes the lease: the end of Leave. Answered by Deregistered.
@@ -129,6 +138,9 @@ func (ReadAddresses) action()  {}
 func (Announce) action()       {}
 func (Reread) action()         {}
 func (ProbeAddresses) action() {}
+func (ReadNeighbors) action()  {}
+func (Tell) action()           {}
+func (WriteNeighbors) action() {}
 func (Revoke) action()         {}
 func (Deregister) action()     {}
 
@@ -155,6 +167,17 @@ func (a ReadAddresses) String() string  { return "read addresses" }
 func (a Revoke) String() string         { return "revoke" }
 func (a ProbeAddresses) String() string { return "probe " + items(a.Items) }
 func (a Reread) String() string         { return "reread" }
+func (a ReadNeighbors) String() string  { return "read neighbours" }
+func (a Tell) String() string {
+	n := 0
+	for _, t := range a.Audiences {
+		n += len(t.Neighbors)
+	}
+	return fmt.Sprintf("tell %d neighbours", n)
+}
+func (a WriteNeighbors) String() string {
+	return fmt.Sprintf("write %d neighbours", len(a.Neighbors.Neighbors))
+}
 func (a Announce) String() string {
 	if a.Kept {
 		return "announce " + a.Item.VIP + " (kept)"

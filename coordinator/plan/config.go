@@ -20,6 +20,9 @@ type Config struct {
 	Wait          time.Duration // W, the takeover wait
 	Mature        time.Duration
 
+	ARPCache time.Duration // how often the kernel's tables of neighbours are read; 0: nobody is told directly
+	Notices  []Notice
+
 	VIPs          []VIP
 	Checks        []HealthCheck
 	Former        []Address // set by an earlier configuration on this boot, in none now: to be swept

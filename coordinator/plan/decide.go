@@ -16,6 +16,7 @@ func Decide(v *View, now Now) ([]Action, time.Duration) {
 	d.renewal()
 	d.mend()
 	d.state()
+	d.neighbors()
 	d.leave()
 	return d.actions, d.wake
 }

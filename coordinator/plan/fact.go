@@ -137,6 +137,20 @@ type (
 		Passes bool
 		Why    string
 	}
+	// NeighborsRead: the links of this host, and the hosts that its kernel knows on them.
+	NeighborsRead struct {
+		Lans []Lan
+		Err  error
+	}
+	// Told: the announcer knows its audience.
+	Told struct{}
+	// NeighborsWritten: neighbors/<node> holds what was written, if Err is nil.
+	NeighborsWritten struct {
+		MemberRev int64 // the registration that wrote
+		Revision  int64
+		Neighbors Neighbors
+		Err       error
+	}
 	// Paused: this process, or the machine, did not run for a while, or the real-time clock jumped. What was known before counts again after a check.
 	Paused struct{ Why string }
 	// Leave: hand everything over and deregister, by Deadline at the latest.
@@ -175,6 +189,9 @@ func (AddressChanged) fact()    {}
 func (AddressesProbed) fact()   {}
 func (RivalHeard) fact()        {}
 func (HealthJudged) fact()      {}
+func (NeighborsRead) fact()     {}
+func (Told) fact()              {}
+func (NeighborsWritten) fact()  {}
 func (Paused) fact()            {}
 func (Leave) fact()             {}
 func (Deregistered) fact()      {}

@@ -21,6 +21,9 @@ func (v *View) foldSnapshot(f SnapshotRead, now time.Duration) {
 	v.placed = nil
 	v.judge(now)
 	v.standing(now)
+	if len(before.neighbors)+len(v.etcd.neighbors) > 0 {
+		v.neighborsChanged(now)
+	}
 }
 
 func (v *View) foldBatch(f BatchSeen, now time.Duration) {
@@ -34,9 +37,11 @@ func (v *View) foldBatch(f BatchSeen, now time.Duration) {
 
 // fold takes keys in, whose own revisions may be ahead of the view's.
 func (v *View) fold(changed []Entry, deleted []Deleted, now time.Duration) {
+	neighbors := false
 	for _, e := range changed {
 		vip, isClaim := strings.CutPrefix(e.Key, "claims/")
 		before := v.etcd.claims[vip]
+		neighbors = neighbors || strings.HasPrefix(e.Key, "neighbors/")
 		if !v.etcd.put(e) {
 			continue
 		}
@@ -49,6 +54,10 @@ func (v *View) fold(changed []Entry, deleted []Deleted, now time.Duration) {
 		vip, isClaim := strings.CutPrefix(d.Key, "claims/")
 		before := v.etcd.claims[vip]
 		v.etcd.remove(d.Key, d.Mod)
+		if strings.HasPrefix(d.Key, "neighbors/") {
+			neighbors = true
+			continue
+		}
 		v.placed = nil
 		if isClaim {
 			v.changed(vip, before, v.etcd.claims[vip])
@@ -56,6 +65,9 @@ func (v *View) fold(changed []Entry, deleted []Deleted, now time.Duration) {
 	}
 	v.etcd.highest = max(v.etcd.highest, v.etcd.rev)
 	v.judge(now)
+	if neighbors {
+		v.neighborsChanged(now)
+	}
 }
 
 func (v *View) judge(now time.Duration) {

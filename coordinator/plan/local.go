@@ -104,7 +104,7 @@ func (v *View) foldPlaces(f PlacesObserved) {
 		if l.place.Why != p.Why || !slices.Equal(l.place.Addresses, p.Addresses) {
 			l.place, l.fails, l.raiseAt = p, 0, 0
 			v.placed = nil
-			v.readAt = 0
+			v.readAt, v.neighbors.readAt = 0, 0
 			v.remember++
 		}
 	}

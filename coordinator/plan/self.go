@@ -137,6 +137,9 @@ func (v *View) foldRegistered(f Registered, now Now) {
 		v.etcd.states[v.cfg.Node] = stated{State: f.State, mod: f.Revision}
 	}
 	v.judge(now.Boot)
+	v.neighbors.writeAt = now.Boot + share(v.cfg.Node, min(recordSpread, v.cfg.ARPCache))
+	v.neighbors.writing = false
+	v.review(now.Boot)
 	v.standing(now.Boot) // the watch may have seen its end already
 }
 

@@ -13,16 +13,17 @@ type store struct {
 	rev     int64 // everything up to this revision is folded in
 	highest int64 // the highest revision ever seen, our own writes included
 
-	members map[string]member
-	states  map[string]stated
-	claims  map[string]claim // also of VIPs that this node does not configure
-	layouts map[string]Layout
-	drains  map[string]Intent
-	pins    map[string]Intent
-	moves   map[string]asked
-	balance asked // its revision tells which seats and which round came before
-	frozen  *Intent
-	round   roundKey
+	members   map[string]member
+	states    map[string]stated
+	claims    map[string]claim // also of VIPs that this node does not configure
+	neighbors map[string]told  // by node
+	layouts   map[string]Layout
+	drains    map[string]Intent
+	pins      map[string]Intent
+	moves     map[string]asked
+	balance   asked // its revision tells which seats and which round came before
+	frozen    *Intent
+	round     roundKey
 }
 
 // written is this node's own layout, as it stands in etcd.
@@ -69,7 +70,7 @@ func (c claim) owner() MemberRef { return MemberRef{c.Node, c.MemberRev} }
 func newStore(own written) store {
 	return store{
 		own:     own,
-		members: map[string]member{}, states: map[string]stated{}, claims: map[string]claim{},
+		members: map[string]member{}, states: map[string]stated{}, claims: map[string]claim{}, neighbors: map[string]told{},
 		layouts: map[string]Layout{}, drains: map[string]Intent{}, pins: map[string]Intent{}, moves: map[string]asked{},
 	}
 }
@@ -136,6 +137,12 @@ func (s *store) put(e Entry) (matters bool) {
 		} else {
 			delete(s.layouts, key) // overwritten by hand; who runs it writes it again
 		}
+	case "neighbors":
+		if s.neighbors[key].mod < e.Mod {
+			list, _ := decodeNeighbors(e.Value) // nil: nothing is known of what it saw
+			s.neighbors[key] = told{list, e.Mod}
+		}
+		return false
 	case "drains":
 		s.drains[key] = intent(e.Value)
 	case "pins":
@@ -195,6 +202,10 @@ func (s *store) remove(key string, mod int64) {
 		}
 	case "configs":
 		delete(s.layouts, key)
+	case "neighbors":
+		if s.neighbors[key].mod < mod {
+			delete(s.neighbors, key)
+		}
 	case "drains":
 		delete(s.drains, key)
 	case "pins":

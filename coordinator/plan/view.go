@@ -14,12 +14,13 @@ type View struct {
 	vips   map[string]VIP
 	texts  map[string][]string // the addresses of each, as claims name them
 
-	etcd     store
-	evidence evidence
-	self     self
-	health   []health          // of the checks of the configuration, in their order
-	local    map[string]*local // by VIP name; addresses that left the configuration stand under formerName
-	names    []string          // of local, sorted
+	etcd      store
+	evidence  evidence
+	self      self
+	health    []health          // of the checks of the configuration, in their order
+	local     map[string]*local // by VIP name; addresses that left the configuration stand under formerName
+	neighbors neighborhood
+	names     []string // of local, sorted
 
 	notBefore  time.Duration // nothing is taken or shown before: the store went back
 	readAt     time.Duration // when the kernel's addresses are due to be read
@@ -37,9 +38,10 @@ type View struct {
 func New(cfg Config, now Now) *View {
 	v := &View{
 		cfg: cfg, vips: map[string]VIP{}, texts: map[string][]string{}, local: map[string]*local{},
-		evidence: newEvidence(),
-		self:     newSelf(cfg, now),
-		health:   newHealth(cfg, now),
+		evidence:  newEvidence(),
+		self:      newSelf(cfg, now),
+		health:    newHealth(cfg, now),
+		neighbors: neighborhood{heard: map[Neighbor]time.Duration{}},
 	}
 	v.layout, v.digest = layout(cfg)
 	v.etcd = newStore(written{v.digest, v.layout, string(Encode(v.layout))})
@@ -143,6 +145,12 @@ func (v *View) Apply(f Fact, now Now) {
 		v.foldRival(f, now.Boot)
 	case HealthJudged:
 		v.foldHealth(f, now)
+	case NeighborsRead:
+		v.foldNeighborsRead(f, now.Boot)
+	case Told:
+		v.neighbors.telling = false
+	case NeighborsWritten:
+		v.foldNeighborsWritten(f, now.Boot)
 	case Paused:
 		v.self.verify, v.self.checkAt = now.Boot, now.Boot
 		v.note("", "paused", f.Why)
@@ -202,6 +210,12 @@ func (v *View) Dispatched(actions []Action, now Now) {
 			if l.rival.at > 0 {
 				l.rival.at, l.rival.defended = 0, now.Boot
 			}
+		case ReadNeighbors:
+			v.neighbors.reading = true
+		case Tell:
+			v.neighbors.untold, v.neighbors.telling = false, true
+		case WriteNeighbors:
+			v.neighbors.writing = true
 		case Revoke:
 			v.self.revoke = 0
 		case Reread:
