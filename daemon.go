@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -190,12 +191,12 @@ func runtimeDir(cfg config.Config) string {
 }
 
 func openStore(cfg config.Config, log *slog.Logger) (*leases.Store, error) {
-	tls, err := cfg.Etcd.TLS()
-	if err != nil {
-		return nil, misconfigured{err}
+	var secure func() (*tls.Config, error)
+	if cfg.Etcd.Secure() {
+		secure = cfg.Etcd.TLS
 	}
 	return leases.Open(leases.Config{
-		Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix + "/" + cfg.Group, TLS: tls,
+		Endpoints: cfg.Etcd.Endpoints, Prefix: cfg.Etcd.Prefix + "/" + cfg.Group, TLS: secure,
 		Username: cfg.Etcd.Username, Password: cfg.Etcd.Password,
 		Timeout: cfg.Lease.CheckTimeout, Now: sinceBoot, Log: log,
 	})

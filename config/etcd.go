@@ -35,14 +35,11 @@ func (e Etcd) Secure() bool {
 	return len(e.Endpoints) > 0 && strings.HasPrefix(e.Endpoints[0], "https://")
 }
 
-// TLS returns what a client needs for https endpoints, nil for http ones. It
-// reads CAFile now, and CertFile and KeyFile anew for each connection, so
-// that a renewed certificate needs no reload. The errors are those that Parse
-// would report.
+// TLS returns what a client needs for one connection to an https endpoint. It
+// reads CAFile, CertFile and KeyFile now: called for each connection, it makes
+// renewed files count without a restart. The errors are those that Parse would
+// report.
 func (e Etcd) TLS() (*tls.Config, error) {
-	if !e.Secure() {
-		return nil, nil
-	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if e.CAFile != "" {
 		pool, err := readCA(e.CAFile)
@@ -51,18 +48,12 @@ func (e Etcd) TLS() (*tls.Config, error) {
 		}
 		c.RootCAs = pool
 	}
-	if e.CertFile == "" {
-		return c, nil
-	}
-	if _, err := e.keyPair(); err != nil {
-		return nil, fmt.Errorf("read cert_file and key_file: %w", err)
-	}
-	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	if e.CertFile != "" {
 		pair, err := e.keyPair()
 		if err != nil {
 			return nil, fmt.Errorf("read cert_file and key_file: %w", err)
 		}
-		return pair, nil
+		c.Certificates = []tls.Certificate{*pair}
 	}
 	return c, nil
 }

@@ -300,7 +300,7 @@ func openWith(t testing.TB, cfg Config) *Store {
 
 // prefix is the same for all Stores of one test, and new each time it runs.
 func prefix(t testing.TB) string {
-	p, _ := prefixes.LoadOrStore(t, fmt.Sprintf("/%s-%d", t.Name(), runs.Add(1)))
+	p, _ := prefixes.LoadOrStore(t, fmt.Sprintf("/test/%s-%d", t.Name(), runs.Add(1)))
 	return p.(string)
 }
 

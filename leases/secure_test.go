@@ -12,6 +12,8 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
+	"path"
 	"path/filepath"
 	"testing"
 	"time"
@@ -20,20 +22,34 @@ import (
 	"go.uber.org/zap"
 )
 
-// enableAuth makes a user that may use one prefix only. A user without a password logs in by the name in its certificate.
-func enableAuth(t *testing.T, cli *clientv3.Client, user, password, prefix string) {
+// enableAuth makes a user that may use one prefix only, by the script that operators use. A user without a password logs in by the name in its
+// certificate. env tells etcdctl how to reach etcd.
+func enableAuth(t *testing.T, cli *clientv3.Client, user, password, prefix string, env ...string) {
 	t.Helper()
 	ctx := seconds(t)
 	_, err := cli.UserAdd(ctx, "root", "secret")
 	step := func(_ any, e error) { err = errors.Join(err, e) }
 	step(cli.RoleAdd(ctx, "root"))
 	step(cli.UserGrantRole(ctx, "root", "root"))
-	step(cli.UserAddWithOptions(ctx, user, password, &clientv3.UserAddOptions{NoPassword: password == ""}))
-	step(cli.RoleAdd(ctx, "vip"))
-	step(cli.RoleGrantPermission(ctx, "vip", prefix+"/", clientv3.GetPrefixRangeEnd(prefix+"/"), clientv3.PermissionType(clientv3.PermReadWrite)))
-	step(cli.UserGrantRole(ctx, user, "vip"))
-	step(cli.AuthEnable(ctx))
 	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--prefix", path.Dir(prefix), path.Base(prefix), user}
+	if password != "" {
+		file := filepath.Join(t.TempDir(), "password")
+		if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--password", file)
+	}
+	for range 2 { // the second time all is there already
+		cmd := exec.CommandContext(ctx, "../contrib/etcd/viplease-role", args...)
+		cmd.Env = append(os.Environ(), append(env, "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("viplease-role: %v\n%s", err, out)
+		}
+	}
+	if _, err := cli.AuthEnable(ctx); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -81,7 +97,7 @@ func TestPassword(t *testing.T) {
 	}
 	m := c.members[0]
 	defer func() { m.kill() }()
-	enableAuth(t, raw(t, m.url), "vip", "pass", prefix(t))
+	enableAuth(t, raw(t, m.url), "vip", "pass", prefix(t), "ETCDCTL_ENDPOINTS="+m.url)
 
 	s := openWith(t, Config{Endpoints: c.urls(), Timeout: 2 * time.Second, Username: "vip", Password: "pass"})
 	everything(t, s)
@@ -145,24 +161,81 @@ func TestClientCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer admin.Close()
-	enableAuth(t, admin, "node", "", prefix(t))
+	enableAuth(t, admin, "node", "", prefix(t), "ETCDCTL_ENDPOINTS="+c.members[0].url, "ETCDCTL_CACERT="+filepath.Join(dir, "ca.pem"),
+		"ETCDCTL_CERT="+filepath.Join(dir, "root.pem"), "ETCDCTL_KEY="+filepath.Join(dir, "root.key"))
 
-	s := openWith(t, Config{Endpoints: c.urls(), Timeout: 2 * time.Second, TLS: withCert(node)})
+	s := openWith(t, Config{Endpoints: c.urls(), Timeout: 2 * time.Second, TLS: fixed(withCert(node))})
 	everything(t, s)
-	other := openWith(t, Config{Endpoints: c.urls(), Timeout: 2 * time.Second, TLS: withCert(node), Prefix: "/elsewhere"})
+	other := openWith(t, Config{Endpoints: c.urls(), Timeout: 2 * time.Second, TLS: fixed(withCert(node)), Prefix: "/elsewhere"})
 	if _, err := other.Check(seconds(t), "a", 0); !errors.Is(err, ErrDenied) {
 		t.Errorf("other prefix: %v", err)
 	}
 	for name, bad := range map[string]*tls.Config{
 		"no certificate": withCert(), "unknown authority": {Certificates: []tls.Certificate{node}},
 	} {
-		s := openWith(t, Config{Endpoints: c.urls(), Timeout: 2 * time.Second, TLS: bad})
+		s := openWith(t, Config{Endpoints: c.urls(), Timeout: 2 * time.Second, TLS: fixed(bad)})
 		if _, err := s.Check(seconds(t), "a", 0); err == nil {
 			t.Errorf("%s: checked", name)
 		}
 		if _, err := s.Commit(seconds(t), Commit{Node: "a", MemberRev: 1}); !errors.Is(err, ErrNotApplied) {
 			t.Errorf("%s: commit: %v", name, err)
 		}
+	}
+}
+
+// fixed is a TLS configuration that never changes.
+func fixed(c *tls.Config) func() (*tls.Config, error) {
+	return func() (*tls.Config, error) { return c, nil }
+}
+
+// TestCertificatesAreReplaced: from one connection to the next, etcd and its clients get new certificates of a new authority.
+func TestCertificatesAreReplaced(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	replace := func() {
+		ca := newAuthority(t)
+		ca.issue(t, dir, "server", x509.ExtKeyUsageServerAuth)
+		ca.issue(t, dir, "node", x509.ExtKeyUsageClientAuth)
+		if err := os.WriteFile(at("ca.pem"), ca.pem, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace()
+	c, err := startCluster(1, "--cert-file", at("server.pem"), "--key-file", at("server.key"), "--trusted-ca-file", at("ca.pem"), "--client-cert-auth")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := c.members[0]
+	defer func() { m.kill() }()
+	s := openWith(t, Config{Endpoints: c.urls(), Timeout: 2 * time.Second, TLS: func() (*tls.Config, error) {
+		pair, err := tls.LoadX509KeyPair(at("node.pem"), at("node.key"))
+		if err != nil {
+			return nil, err
+		}
+		pem, err := os.ReadFile(at("ca.pem"))
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(pem)
+		return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}}, err
+	}})
+	checks := func() bool { _, err := s.Check(seconds(t), "a", 0); return err == nil }
+	eventually(t, 10*time.Second, "a check is answered", checks)
+	m.kill()
+	replace()
+	if err := m.start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, "a check is answered under the new authority", checks)
+
+	m.kill()
+	if err := os.Remove(at("node.key")); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Check(seconds(t), "a", 0); err == nil {
+		t.Error("a check without a key was answered")
 	}
 }
 

@@ -108,9 +108,8 @@ func (srv *server) dialLocked() bool {
 }
 
 func (s *Store) clientConfig(url string) clientv3.Config {
-	return clientv3.Config{
+	c := clientv3.Config{
 		Endpoints: []string{url},
-		TLS:       s.cfg.TLS,
 		Username:  s.cfg.Username, Password: s.cfg.Password,
 		Context: s.ctx,
 		Logger:  s.zap,
@@ -129,6 +128,10 @@ func (s *Store) clientConfig(url string) clientv3.Config {
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 		},
 	}
+	if s.cfg.TLS != nil { // these options come after the client's own
+		c.DialOptions = append(c.DialOptions, grpc.WithTransportCredentials(newRenewed(s.cfg.TLS)))
+	}
+	return c
 }
 
 // maxMessage is the longest answer, in bytes, that is accepted: a page of a snapshot, or a watch response.

@@ -39,9 +39,12 @@ const (
 
 // Config says which etcd to talk to. The zero value of a field means what its comment says.
 type Config struct {
-	Endpoints []string    // URLs of the etcd servers, at least one; with TLS all of them start with https://
-	Prefix    string      // what all keys begin with, for example "/viplease/www"; no slash at the end
-	TLS       *tls.Config // for https:// endpoints; nil: the system's certificate authorities and no client certificate
+	Endpoints []string // URLs of the etcd servers, at least one; with TLS all of them start with https://
+	Prefix    string   // what all keys begin with, for example "/viplease/www"; no slash at the end
+
+	// TLS returns the configuration of one more connection to an https:// endpoint: it is called for each, from several goroutines, and reads its files
+	// again. nil: the system's certificate authorities and no client certificate.
+	TLS func() (*tls.Config, error)
 
 	Username, Password string // empty: no password authentication
 

@@ -3,7 +3,6 @@ package leases
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"runtime"
@@ -22,7 +21,7 @@ func TestOpenRefuses(t *testing.T) {
 		"no endpoints":         func(c *Config) { c.Endpoints = nil },
 		"an empty endpoint":    func(c *Config) { c.Endpoints = []string{""} },
 		"an endpoint twice":    func(c *Config) { c.Endpoints = []string{"a:1", "a:1"} },
-		"TLS over http":        func(c *Config) { c.TLS = &tls.Config{} },
+		"TLS over http":        func(c *Config) { c.TLS = fixed(nil) },
 		"no prefix":            func(c *Config) { c.Prefix = "" },
 		"a relative prefix":    func(c *Config) { c.Prefix = "viplease" },
 		"a slash at the end":   func(c *Config) { c.Prefix = "/viplease/" },
