@@ -21,7 +21,7 @@ const (
 	// shutdownTimeout is what answers under way get when the daemon leaves: a scraper that does not read must not keep it.
 	shutdownTimeout = 200 * time.Millisecond
 	// bindAgain is how long a port stays taken before it is tried again.
-	bindAgain = 5 * time.Second
+	bindAgain = 2 * time.Second
 )
 
 // Serve answers on the TCP address until ctx ends, with the page as well. It never gives up and never fails, see the package comment; what is wrong, it
