@@ -42,7 +42,7 @@ func run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: logLevel()}))
+	log := newLog(cfg.Log)
 	if err := capable(); err != nil {
 		return err
 	}
@@ -128,11 +128,12 @@ type misconfigured struct{ error }
 func (misconfigured) ExitCode() int   { return 2 }
 func (m misconfigured) Unwrap() error { return m.error }
 
-func logLevel() slog.Level {
-	if os.Getenv("VIPLEASE_DEBUG") != "" {
-		return slog.LevelDebug
+func newLog(cfg config.Log) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.Level}
+	if cfg.JSON {
+		return slog.New(slog.NewJSONHandler(os.Stderr, options))
 	}
-	return slog.LevelInfo
+	return slog.New(slog.NewTextHandler(os.Stderr, options))
 }
 
 // capable tells what this process may not do that it has to.

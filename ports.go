@@ -39,6 +39,14 @@ func translate(err error) error {
 	return err
 }
 
+// marked is an error that stands for one of the coordinator's, in its own words.
+type marked struct {
+	error
+	mark error
+}
+
+func (m marked) Unwrap() []error { return []error{m.error, m.mark} }
+
 func entries(list []leases.Entry) []plan.Entry {
 	out := make([]plan.Entry, len(list))
 	for i, e := range list {
@@ -137,7 +145,10 @@ func (p etcdPort) Watch(ctx context.Context, from int64, deliver func(plan.Batch
 
 func (p etcdPort) Edit(ctx context.Context, key string, change func([]byte) ([]byte, error)) (int64, error) {
 	rev, err := p.store.Edit(ctx, key, change)
-	return rev, translate(err)
+	if errors.Is(err, leases.ErrNotApplied) {
+		err = marked{err, coordinator.ErrNotApplied}
+	}
+	return rev, err
 }
 
 // kernelPort is package netif as the coordinator sees it, with the configuration's say on where VIPs go.

@@ -28,6 +28,7 @@ type Config struct {
 	VIPs     []VIP // every [[vip]], then every member of every [[pool]]
 	Control  Control
 	Metrics  Metrics
+	Log      Log
 
 	ResetConnections bool // TCP connections of a VIP are reset on the node that gives it up
 }
@@ -135,6 +136,7 @@ func readAll(r *reader, env Env) Config {
 	c.Control.Socket = readSocket(top.table("control"), c.Group)
 	c.Control.Group = top.table("control").label("group", "")
 	c.Metrics.Listen = readListen(top.table("metrics"))
+	c.Log = readLog(top.table("log"))
 	readHooks(top.table("hooks"))
 	return c
 }

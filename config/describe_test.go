@@ -23,6 +23,7 @@ announce   again every 1m; neighbours are looked for every 1m30s and told direct
            192.168.3.1 on net1 is told directly
 control    /run/viplease/viplease.sock
 metrics    127.0.0.1:9846 and the control socket
+log        text
 note: takeover.fast is not in this version of viplease: every takeover waits W, as with fast = false
 `
 	if b.String() != want {
@@ -36,6 +37,8 @@ func TestDescribeOthers(t *testing.T) {
 		"one vip":       {minimal, "vips       1 VIP with 1 address (1 IPv4, 0 IPv6)\n"},
 		"no balance":    {minimal + "balance = {moves_per_round = 0, failback = \"never\"}", "balance    no VIP moves for balance; no VIP goes back to a preferred node\n"},
 		"some balance":  {minimal + "balance.moves_per_round = 1", "balance    at most 1 move every 4s; preferred nodes get their VIPs back\n"},
+		"log":           {minimal + "log = {format = \"json\", level = \"debug\"}", "log        JSON, with every step\n"},
+		"quiet log":     {minimal + "log.level = \"warn\"", "log        text, of what goes wrong alone\n"},
 		"weight":        {minimal + "weight = 2", " with weight 2, ready 5s"},
 		"strict":        {minimal + "takeover.fast = false\nmature = \"1s\"", "warning: mature 1s is shorter than W 4.61s: after a start of all nodes the VIPs still take W to come up\n"},
 		"slow takeover": {minimal + "takeover = {misses = 100}", "warning: fast takeover needs 5.15s of silence, no less than W; shorten probe_interval, misses or grace\n"},

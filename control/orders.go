@@ -110,16 +110,3 @@ func checkName(name string) error {
 	}
 	return fmt.Errorf("%.60q cannot be a name: names of VIPs and nodes are of letters, digits and . _ : -, 253 at the most", name)
 }
-
-// checkNames is for what may be left out.
-func checkNames(names ...string) error {
-	for _, name := range names {
-		if name == "" {
-			continue
-		}
-		if err := checkName(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -67,19 +68,19 @@ func withPeer(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// route is one line of what the socket serves. The result of do is the answer's JSON.
+// route is one line of what the socket serves. The result of do is the answer's JSON, and for the log what was asked for, as one would type it.
 type route struct {
 	method string
 	path   string
-	do     func(r *http.Request) (any, error)
+	do     func(r *http.Request) (out any, asked string, err error)
 }
 
 func routes(d Daemon) []route {
 	return []route{
-		{http.MethodGet, "/status", func(*http.Request) (any, error) { return d.Snapshot(), nil }},
-		{http.MethodGet, "/plan", func(r *http.Request) (any, error) {
+		{http.MethodGet, "/status", func(*http.Request) (any, string, error) { return d.Snapshot(), "status", nil }},
+		{http.MethodGet, "/plan", func(r *http.Request) (any, string, error) {
 			out, err := d.Plan(r.Context(), r.URL.Query()["without"])
-			return json.RawMessage(out), err
+			return json.RawMessage(out), "plan", err
 		}},
 		{http.MethodPost, "/drain", onNode(d.Drain)},
 		{http.MethodPost, "/undrain", onNode(d.Undrain)},
@@ -98,16 +99,14 @@ type nodeRequest struct {
 	Node string `json:"node"` // "": the daemon's own
 }
 
-func onNode(do func(ctx context.Context, node string) error) func(*http.Request) (any, error) {
-	return func(r *http.Request) (any, error) {
+func onNode(do func(ctx context.Context, node string) error) func(*http.Request) (any, string, error) {
+	return func(r *http.Request) (any, string, error) {
 		var req nodeRequest
-		if err := decodeOne(r.Body, &req); err != nil {
-			return nil, err
+		asked, err := decodeOne(r, &req, &req.Node)
+		if err != nil {
+			return nil, asked, err
 		}
-		if err := checkNames(req.Node); err != nil {
-			return nil, badRequest{err}
-		}
-		return struct{}{}, do(r.Context(), req.Node)
+		return struct{}{}, asked, do(r.Context(), req.Node)
 	}
 }
 
@@ -123,34 +122,43 @@ type (
 	}
 )
 
-func onOrder(do func(ctx context.Context, r orderRequest) (string, error)) func(*http.Request) (any, error) {
-	return func(r *http.Request) (any, error) {
+func onOrder(do func(ctx context.Context, r orderRequest) (string, error)) func(*http.Request) (any, string, error) {
+	return func(r *http.Request) (any, string, error) {
 		var req orderRequest
-		if err := decodeOne(r.Body, &req); err != nil {
-			return nil, err
-		}
-		if err := checkNames(req.VIP, req.Node, req.Name); err != nil {
-			return nil, badRequest{err}
+		asked, err := decodeOne(r, &req, &req.VIP, &req.Node, &req.Name)
+		if err != nil {
+			return nil, asked, err
 		}
 		said, err := do(r.Context(), req)
-		return orderReply{said}, err
+		return orderReply{said}, asked, err
 	}
 }
 
 // badRequest is an error of the client.
 type badRequest struct{ error }
 
-// decodeOne reads one JSON object. Unknown fields are refused: a newer client may mean something by them.
-func decodeOne(r io.Reader, into any) error {
-	dec := json.NewDecoder(r)
+// decodeOne reads one JSON object, whose names may be empty but nothing that cannot be one, and returns what was asked for. Unknown fields are refused: a
+// newer client may mean something by them.
+func decodeOne(r *http.Request, into any, names ...*string) (asked string, err error) {
+	asked = strings.TrimPrefix(r.URL.Path, "/")
+	dec := json.NewDecoder(r.Body)
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
-		return badRequest{fmt.Errorf("read the request: %w", err)}
+		return asked, badRequest{fmt.Errorf("read the request: %w", err)}
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return badRequest{errors.New("read the request: something follows the JSON object")}
+		return asked, badRequest{errors.New("read the request: something follows the JSON object")}
 	}
-	return nil
+	for _, name := range names {
+		if *name == "" {
+			continue
+		}
+		if err := checkName(*name); err != nil {
+			return asked, badRequest{err}
+		}
+		asked += " " + *name
+	}
+	return asked, nil
 }
 
 // handler finds the route; http.ServeMux would answer unknown ones in plain text.
@@ -192,9 +200,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *handler) answer(w http.ResponseWriter, r *http.Request, rt route) {
 	ctx, cancel := context.WithTimeout(r.Context(), handleTimeout)
 	defer cancel()
-	out, err := rt.do(r.WithContext(ctx))
+	out, asked, err := rt.do(r.WithContext(ctx))
 	if rt.method != http.MethodGet {
-		h.logAsked(ctx, rt, err)
+		h.logAsked(ctx, asked, out, err)
 	}
 	if err != nil {
 		writeError(w, statusOf(err), err.Error())
@@ -204,13 +212,15 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, rt route) {
 }
 
 // logAsked records who changed something.
-func (h *handler) logAsked(ctx context.Context, rt route, err error) {
-	args := []any{"request", rt.path}
+func (h *handler) logAsked(ctx context.Context, asked string, out any, err error) {
+	args := []any{"request", asked}
 	if who, ok := ctx.Value(peerKey{}).(caller); ok {
 		args = append(args, "uid", who.uid, "pid", who.pid)
 	}
 	if err != nil {
-		args = append(args, "answer", err)
+		args = append(args, "refused", err)
+	} else if reply, ok := out.(orderReply); ok {
+		args = append(args, "answer", reply.Said)
 	}
 	h.log.InfoContext(ctx, "operator asked", args...)
 }

@@ -127,7 +127,7 @@ func TestServerAnswers(t *testing.T) {
 			}
 		})
 	}
-	if want := fmt.Sprintf("request=/drain uid=%d pid=%d answer=\"drain last: nobody else is left\"", os.Getuid(), os.Getpid()); !strings.Contains(log.String(), want) {
+	if want := fmt.Sprintf("request=\"drain last\" uid=%d pid=%d refused=\"drain last: nobody else is left\"", os.Getuid(), os.Getpid()); !strings.Contains(log.String(), want) {
 		t.Errorf("no %s in the log:\n%s", want, log)
 	}
 }

@@ -109,11 +109,11 @@ func orElse(text, other string) string {
 }
 
 func (s screen) members(members []coordinator.MemberStatus) []string {
-	t := table{head: []string{"NODE", "STATE", "HELD", "WEIGHT", "WHY"}, right: []bool{2: true, 3: true}}
+	t := table{head: []string{"NODE", "STATE", "SINCE", "HELD", "WEIGHT", "WHY"}, right: []bool{3: true, 4: true}}
 	for _, m := range members {
 		t.rows = append(t.rows, row{
 			bad:   m.State == "unfit" || m.State == "gone",
-			cells: []string{m.Node, m.State, strconv.Itoa(m.Held), strconv.Itoa(m.Weight)},
+			cells: []string{m.Node, m.State, s.since(m.Since), strconv.Itoa(m.Held), strconv.Itoa(m.Weight)},
 			why:   m.Why,
 		})
 	}
@@ -127,11 +127,11 @@ func (s screen) vips(vips []coordinator.VIPStatus) []string {
 		if v.To != "" && v.To != v.Node {
 			node += " > " + v.To
 		}
-		since := "-"
-		if !v.Since.IsZero() {
-			since = age(s.now.Sub(v.Since))
+		why := v.Why
+		if v.Pin != "" {
+			why = strings.TrimPrefix(why+"; pinned to "+v.Pin, "; ")
 		}
-		t.rows = append(t.rows, row{bad: !isHeld(v), cells: []string{v.Name, shortAddresses(v.Name, v.Addresses), node, v.State, since}, why: v.Why})
+		t.rows = append(t.rows, row{bad: !isHeld(v), cells: []string{v.Name, shortAddresses(v.Name, v.Addresses), node, v.State, s.since(v.Since)}, why: why})
 	}
 	slices.SortStableFunc(t.rows, func(a, b row) int {
 		switch {
@@ -144,6 +144,14 @@ func (s screen) vips(vips []coordinator.VIPStatus) []string {
 		}
 	})
 	return s.table(t)
+}
+
+// since is how long ago something began, if that is known.
+func (s screen) since(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return age(s.now.Sub(t))
 }
 
 // isHeld agrees with Snapshot.AllHeld.

@@ -301,6 +301,9 @@ func (c *Coordinator) call(ctx context.Context, a plan.Action, f func(context.Co
 	})
 }
 
+// levels are those of the log for the grades of notes.
+var levels = map[plan.Grade]slog.Level{plan.News: slog.LevelInfo, plan.Detail: slog.LevelDebug, plan.Alarm: slog.LevelWarn}
+
 // tell logs what happened and keeps it for status.
 func (c *Coordinator) tell(notes []plan.Note, now plan.Now) {
 	for _, n := range notes {
@@ -309,13 +312,6 @@ func (c *Coordinator) tell(notes []plan.Note, now plan.Now) {
 		if n.Node == c.cfg.Plan.Node {
 			c.ports.Observer.Happened(e)
 		}
-		level := slog.LevelInfo
-		switch {
-		case n.Node != c.cfg.Plan.Node || n.What == "claimed":
-			level = slog.LevelDebug
-		case n.What == "fault" || n.What == "lapsed" || n.What == "withdrawn" || n.What == "address gone" || n.What == "claim lost" || n.What == "conflict" || n.What == "refused" || n.What == "unfit" || n.What == "paused" || n.What == "store went back":
-			level = slog.LevelWarn
-		}
 		attrs := []any{}
 		if n.VIP != "" {
 			attrs = append(attrs, "vip", n.VIP)
@@ -323,7 +319,7 @@ func (c *Coordinator) tell(notes []plan.Note, now plan.Now) {
 		if n.Node != c.cfg.Plan.Node {
 			attrs = append(attrs, "node", n.Node)
 		}
-		c.log.Log(context.Background(), level, n.What, append(attrs, "why", n.Why)...)
+		c.log.Log(context.Background(), levels[n.Grade], n.What, append(attrs, "why", n.Why)...)
 	}
 }
 

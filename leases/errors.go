@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Errors say what the caller should do; match them with errors.Is. An error that matches none of them means: try again later.
@@ -78,8 +80,23 @@ func hint(err error) error {
 	case isAny(err, []error{rpctypes.ErrPermissionDenied, rpctypes.ErrAuthFailed, rpctypes.ErrUserEmpty, rpctypes.ErrInvalidAuthToken}):
 		return fmt.Errorf("%w: %w", ErrDenied, err)
 	}
+	switch said := status.Convert(err); status.Code(err) {
+	case codes.DeadlineExceeded:
+		return spoken{err, "no answer in time"}
+	case codes.Unavailable:
+		return spoken{err, said.Message()}
+	}
 	return err
 }
+
+// spoken is an error in words that an operator knows.
+type spoken struct {
+	error
+	text string
+}
+
+func (s spoken) Error() string { return s.text }
+func (s spoken) Unwrap() error { return s.error }
 
 // etcdError turns a gRPC status into the typed error of rpctypes, if it is one of etcd's.
 func etcdError(err error) error {

@@ -17,7 +17,7 @@ import (
 // and the request's error says the same.
 const logEvery = 10 * time.Second
 
-// slogCore passes warnings and errors of the etcd client library on to slog.
+// slogCore passes warnings and errors of the etcd client library on to slog, as details: whatever comes of them is an error that our caller gets.
 type slogCore struct {
 	log  *slog.Logger
 	with []zapcore.Field
@@ -66,9 +66,9 @@ func (c *slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	for _, k := range slices.Sorted(maps.Keys(enc.Fields)) {
 		attrs = append(attrs, slog.Any(k, enc.Fields[k]))
 	}
-	level := slog.LevelWarn
+	level := slog.LevelDebug
 	if e.Level > zapcore.WarnLevel {
-		level = slog.LevelError
+		level = slog.LevelWarn
 	}
 	c.log.LogAttrs(context.Background(), level, "etcd client: "+e.Message, attrs...)
 	return nil

@@ -186,14 +186,14 @@ func TestEtcdComesLater(t *testing.T) {
 // Warnings of the client library reach slog, each message once in a while, and those about requests that we cancelled do not.
 func TestLog(t *testing.T) {
 	var out bytes.Buffer
-	log := zap.New(newSlogCore(slog.New(slog.NewTextHandler(&out, nil)))).With(zap.String("who", "me"))
+	log := zap.New(newSlogCore(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))).With(zap.String("who", "me"))
 	log.Info("not this")
 	log.Warn("this", zap.Int("n", 7))
 	log.Warn("this", zap.Int("n", 8))
 	log.Warn("not this either", zap.Error(status.Error(codes.Canceled, "context canceled")))
 	log.Error("and this", zap.Error(errors.New("why")))
 	got := out.String()
-	for _, want := range []string{`level=WARN msg="etcd client: this" n=7 who=me`, `level=ERROR msg="etcd client: and this" error=why who=me`} {
+	for _, want := range []string{`level=DEBUG msg="etcd client: this" n=7 who=me`, `level=WARN msg="etcd client: and this" error=why who=me`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("log %q lacks %q", got, want)
 		}

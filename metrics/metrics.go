@@ -49,10 +49,11 @@ var requestKinds = []string{"check", "commit", "edit", "grant", "put", "read", "
 // Words that are there from the start; others, of a part that this package does not know, begin when they first come.
 var (
 	takeCauses     = []string{"gone", "nobody", "released"}
-	transferCauses = []string{"balance", "drain", "other", "pin", "prefer", "unfit"}
+	transferCauses = []string{"balance", "drain", "move", "other", "pin", "prefer", "unfit"}
 	events         = []string{
-		"acquired", "address gone", "address replaced", "adopted", "claim lost", "claimed", "conflict", "fault", "lapsed", "paused", "refused", "registered",
-		"released", "restored", "store went back", "transferred", "unfit", "withdrawn",
+		"acquired", "address gone", "address replaced", "adopted", "balance", "claim lost", "claimed", "conflict", "drained", "etcd answers", "etcd silent",
+		"fault", "frozen", "lapsed", "not ready", "paused", "pinned", "ready", "refused", "registered", "released", "restored", "store went back",
+		"transferred", "undrained", "unfit", "unfrozen", "unpinned", "withdrawn",
 	}
 )
 

@@ -210,9 +210,3 @@ func items(list []Item) string {
 	}
 	return strings.Join(parts, " ")
 }
-
-// Note is something an operator may want to know: a log line and a line of history.
-type Note struct {
-	VIP, Node, What, Why string
-	Cause                string // of a VIP that was claimed or transferred: why, in one of a few words, for those who count
-}

@@ -22,7 +22,7 @@ func takeCause(c claim) string {
 // transferCause is the reason of the move that the claim names. It was in etcd meanwhile, so it is only believed to be one of those that there are.
 func transferCause(c claim) string {
 	switch why := placement.Why(c.Why); why {
-	case placement.Drain, placement.Unfit, placement.Pinned, placement.Prefer, placement.Balance:
+	case placement.Drain, placement.Unfit, placement.Pinned, placement.Prefer, placement.Balance, moveAsked:
 		return string(why)
 	}
 	return "other"

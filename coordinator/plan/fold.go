@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -24,6 +25,7 @@ func (v *View) foldSnapshot(f SnapshotRead, now time.Duration) {
 	if len(before.neighbors)+len(v.etcd.neighbors) > 0 {
 		v.neighborsChanged(now)
 	}
+	v.noteOrders()
 }
 
 func (v *View) foldBatch(f BatchSeen, now time.Duration) {
@@ -33,6 +35,9 @@ func (v *View) foldBatch(f BatchSeen, now time.Duration) {
 	v.etcd.rev = f.Revision
 	v.fold(f.Changed, f.Deleted, now)
 	v.standing(now)
+	if slices.ContainsFunc(f.Changed, func(e Entry) bool { return isOrder(e.Key) }) || slices.ContainsFunc(f.Deleted, func(d Deleted) bool { return isOrder(d.Key) }) {
+		v.noteOrders()
+	}
 }
 
 // fold takes keys in, whose own revisions may be ahead of the view's.
@@ -96,13 +101,13 @@ func (v *View) changed(vip string, before, after claim) {
 	if before.holds() && !after.holds() {
 		l.lost, l.lostWait = v.mine(before) || v.own(before), before.wait()
 		if l.lost && l.some {
-			v.note(vip, "claim lost", fmt.Sprintf("%s; writing it again", missing(after)))
+			v.alarm(vip, "claim lost", fmt.Sprintf("%s; writing it again", missing(after)))
 		}
 	}
 	if after.holds() {
 		l.lost = false
 		if after.Node != before.Node && after.Node != "" && after.Node != v.cfg.Node {
-			v.notes = append(v.notes, Note{VIP: vip, Node: after.Node, What: "claimed", Why: after.Why})
+			v.notes = append(v.notes, Note{VIP: vip, Node: after.Node, What: "claimed", Why: after.Why, Grade: Detail})
 		}
 	}
 }
@@ -202,9 +207,9 @@ func (v *View) foldWrite(w ClaimWrite, r WriteResult, revision int64, now time.D
 func (v *View) won(w ClaimWrite, before claim, revision int64, now time.Duration) {
 	switch w.Kind {
 	case Take:
-		v.count(w.VIP, "claimed", w.Claim.Why, w.Cause)
+		v.notes = append(v.notes, Note{VIP: w.VIP, Node: v.cfg.Node, What: "claimed", Why: w.Claim.Why, Cause: w.Cause, Grade: Detail})
 	case Transfer:
-		v.count(w.VIP, "transferred", "to "+w.Claim.Node+": "+w.Claim.Why, w.Cause)
+		v.notes = append(v.notes, Note{VIP: w.VIP, Node: v.cfg.Node, What: "transferred", Why: "to " + w.Claim.Node + ": " + w.Claim.Why, Cause: w.Cause})
 	case Release:
 		v.note(w.VIP, "released", w.Claim.Why)
 	}

@@ -99,7 +99,7 @@ func (v *View) foldPlaces(f PlacesObserved) {
 		}
 		l := v.local[vip]
 		if p.Why != "" && l.place.Why != p.Why {
-			v.note(vip, "unfit", p.Why)
+			v.alarm(vip, "unfit", p.Why)
 		}
 		if l.place.Why != p.Why || !slices.Equal(l.place.Addresses, p.Addresses) {
 			l.place, l.fails, l.raiseAt = p, 0, 0
@@ -129,7 +129,7 @@ func (v *View) foldRaised(f AddressesRaised, now time.Duration) {
 		l.raiseAt = now + min(raiseBackoff<<min(l.fails, 10), backoffMost)
 		l.fails++
 		v.placed = nil
-		v.note(f.VIP, "fault", l.why)
+		v.alarm(f.VIP, "fault", l.why)
 	default:
 		l.some, l.up, l.t0 = true, true, f.T0
 		l.fails, l.why, l.contested, l.strays = 0, "", false, 0
@@ -151,11 +151,15 @@ func (v *View) foldDeleted(f AddressesDeleted, now time.Duration) {
 	if f.Err != nil {
 		l.some, l.up = true, false // until the kernel says otherwise
 		l.delAt = now + writeRetry
-		v.note(f.VIP, "fault", f.Err.Error())
+		v.alarm(f.VIP, "fault", f.Err.Error())
 		return
 	}
 	if c := v.etcd.claims[f.VIP]; l.up && !(v.mine(c) && c.Accept > 0) { // of a transfer its commit tells
-		v.note(f.VIP, "withdrawn", v.whyDown(f.VIP, now))
+		grade := Alarm
+		if v.self.leaving || !v.vipHere(f.VIP) {
+			grade = News // as it was told
+		}
+		v.graded(grade, f.VIP, "withdrawn", v.whyDown(f.VIP, now))
 	}
 	l.some, l.up, l.announce, l.vanished, l.stray, l.t0, l.rival.at = false, false, false, false, false, 0, 0
 }
@@ -212,9 +216,9 @@ func (v *View) foldAddresses(f AddressesObserved, now time.Duration) {
 			l.announce, l.kept = true, true
 		case !all && l.up:
 			if l.place.Why != "" {
-				v.note(vip, "address gone", l.place.Why)
+				v.alarm(vip, "address gone", l.place.Why)
 			} else {
-				v.note(vip, "address gone", fmt.Sprintf("%d of %d addresses are there; something else removed them", n, len(l.place.Addresses)))
+				v.alarm(vip, "address gone", fmt.Sprintf("%d of %d addresses are there; something else removed them", n, len(l.place.Addresses)))
 				v.fought(vip, l, now)
 			}
 			fallthrough
@@ -252,7 +256,7 @@ func (v *View) fought(vip string, l *local, now time.Duration) {
 		l.why = fmt.Sprintf("something on this node removed its address %d times in a minute", fightsMost+1)
 		l.fails, l.raiseAt = max(l.fails, 1), now+backoffMost
 		v.placed = nil
-		v.note(vip, "fault", l.why)
+		v.alarm(vip, "fault", l.why)
 	}
 }
 
@@ -271,7 +275,7 @@ func (v *View) foldProbed(f AddressesProbed, now time.Duration) {
 	l.fails++
 	l.raiseAt = now + min(10*raiseBackoff<<min(l.fails-1, 10), backoffMost)
 	v.placed = nil
-	v.note(f.VIP, "conflict", l.why)
+	v.alarm(f.VIP, "conflict", l.why)
 }
 
 // foldRival: whatever we believe about an address that somebody else uses, we verify at once.
@@ -283,7 +287,7 @@ func (v *View) foldRival(f RivalHeard, now time.Duration) {
 			continue
 		}
 		if l.rival.heard == 0 || l.rival.hardware != f.Hardware {
-			v.note(vip, "conflict", fmt.Sprintf("machine %s uses its address %s as well", f.Hardware, f.Address.Prefix.Addr()))
+			v.alarm(vip, "conflict", fmt.Sprintf("machine %s uses its address %s as well", f.Hardware, f.Address.Prefix.Addr()))
 		}
 		l.rival.hardware, l.rival.heard = f.Hardware, l.rival.heard+1
 		if l.rival.at == 0 {

@@ -37,6 +37,8 @@ type self struct {
 	revoke        int64  // lease of a registration that was forgotten
 
 	good   good          // the last good check
+	silent bool          // etcd has not answered for a while, and that was noted
+	said   string        // what was last noted of this node's state
 	verify time.Duration // a check sent before this counts for nothing that is set: the process was paused
 	// checks, renewals, state
 	checkBusy         bool
@@ -104,7 +106,7 @@ func (v *View) lapse(why string, now time.Duration) {
 	s.revoke = s.reg.Lease // whoever said that it is gone may have been a stale leader; the name must be free
 	s.stateBusy, s.renewBusy = false, false
 	v.placed = nil
-	v.note("", "lapsed", why)
+	v.alarm("", "lapsed", why)
 }
 
 func jitter(node string, n int) time.Duration {
@@ -131,7 +133,8 @@ func (v *View) foldRegistered(f Registered, now Now) {
 	v.remember++
 	v.etcd.highest = max(v.etcd.highest, f.Revision)
 	v.placed = nil
-	v.note("", "registered", f.Registration.ID)
+	v.note("", "registered", "registration "+f.Registration.ID)
+	s.said = f.State.State
 	if v.etcd.rev < f.Registration.MemberRev {
 		v.etcd.members[v.cfg.Node] = member{Member{Reg: f.Registration.ID}, f.Registration.MemberRev}
 		v.etcd.states[v.cfg.Node] = stated{State: f.State, mod: f.Revision}
@@ -182,7 +185,7 @@ func (v *View) refused() {
 		text = v.taken(Encode(m.Member))
 	}
 	if text != "" && text != v.self.name {
-		v.note("", "refused", text)
+		v.alarm("", "refused", text)
 	}
 	v.self.name = text
 }
@@ -246,6 +249,7 @@ func (v *View) foldCheck(f CheckAnswered, now time.Duration) {
 		s.adopted = false
 		v.adopt(now)
 	}
+	v.noteAnswer(s.good.t0, now)
 	s.good = good{true, max(s.good.t0, f.T0), f.MemberRev, max(s.good.revision, f.Revision)}
 }
 
@@ -279,13 +283,13 @@ func (v *View) adopt(now time.Duration) {
 		v.self.mature = now - v.cfg.Mature
 	}
 	v.placed = nil
-	v.note("", "adopted", v.self.reg.ID)
+	v.note("", "adopted", "registration "+v.self.reg.ID+" of the process before")
 }
 
 // wentBack: etcd is not what it was, for it gave an answer at a lower revision than this node knew of when it asked, which a linearizable store cannot. (An
 // answer that the watch has overtaken may be older than the view: that is nothing.) Nothing that was known counts any more.
 func (v *View) wentBack(why string, now time.Duration) {
-	v.note("", "store went back", why+": everything is withdrawn and forgotten")
+	v.alarm("", "store went back", why+": everything is withdrawn and forgotten")
 	v.etcd = newStore(v.etcd.own)
 	v.evidence = newEvidence()
 	v.notBefore = now + v.cfg.Wait
@@ -309,7 +313,7 @@ func (v *View) wrote(err error) {
 		why = fmt.Sprintf("cannot write to etcd: %v", err)
 	}
 	if why != "" && v.self.writing == "" {
-		v.note("", "fault", why)
+		v.alarm("", "fault", why)
 	}
 	v.self.writing = why
 }

@@ -31,6 +31,7 @@ type View struct {
 	tries      int  // attempt ids used
 	placed     *placed
 	notes      []Note
+	orders     orders
 	remember   int // counts what changes the answer of Remember
 }
 
@@ -91,7 +92,7 @@ func (v *View) Apply(f Fact, now Now) {
 		v.self.reading = ""
 	case ReadFailed:
 		if v.self.reading == "" { // once; status has the latest
-			v.note("", "fault", "cannot read etcd: "+f.Err.Error())
+			v.alarm("", "fault", "cannot read etcd: "+f.Err.Error())
 		}
 		v.self.reading = f.Err.Error()
 	case BatchSeen:
@@ -100,6 +101,7 @@ func (v *View) Apply(f Fact, now Now) {
 		v.foldCheck(f, now.Boot)
 	case CheckFailed:
 		v.self.checkFailed(f, now.Boot, v.cfg.CheckInterval)
+		v.noteSilence(f.Err, now.Boot)
 	case Registered:
 		v.foldRegistered(f, now)
 	case RegisterFailed:
@@ -110,6 +112,7 @@ func (v *View) Apply(f Fact, now Now) {
 		v.foldRenewFailed(f, now.Boot)
 	case StateWritten:
 		v.wrote(nil)
+		v.noteState(f.State)
 		v.self.stateBusy = false
 		if v.self.phase == registered && v.etcd.states[v.cfg.Node].mod == v.self.stateMod { // else the watch has shown something newer
 			v.etcd.states[v.cfg.Node] = stated{State: f.State, mod: max(v.etcd.states[v.cfg.Node].mod, v.self.reg.MemberRev)}
@@ -153,7 +156,7 @@ func (v *View) Apply(f Fact, now Now) {
 		v.foldNeighborsWritten(f, now.Boot)
 	case Paused:
 		v.self.verify, v.self.checkAt = now.Boot, now.Boot
-		v.note("", "paused", f.Why)
+		v.alarm("", "paused", f.Why)
 	case Leave:
 		v.self.leaving, v.self.deadline = true, f.Deadline
 		v.placed = nil
@@ -226,22 +229,6 @@ func (v *View) Dispatched(actions []Action, now Now) {
 			panic(fmt.Sprintf("plan: unknown action %T", a))
 		}
 	}
-}
-
-// Notes returns what happened since the last call.
-func (v *View) Notes() []Note {
-	n := v.notes
-	v.notes = nil
-	return n
-}
-
-func (v *View) note(vip, what, why string) {
-	v.notes = append(v.notes, Note{VIP: vip, Node: v.cfg.Node, What: what, Why: why})
-}
-
-// count is note, with a cause.
-func (v *View) count(vip, what, why, cause string) {
-	v.notes = append(v.notes, Note{VIP: vip, Node: v.cfg.Node, What: what, Why: why, Cause: cause})
 }
 
 // Done tells that the node has left: nothing is held and the lease was given back.
