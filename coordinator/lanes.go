@@ -90,7 +90,7 @@ func (c *Coordinator) reset(held []plan.Address) {
 	}
 	limit := c.ports.Now().Boot + resetWithin
 	err := c.ports.Connections.Reset(held, func() bool { return c.ports.Now().Boot < limit && c.mayAnnounce() })
-	if err != nil {
+	if err != nil && c.mayAnnounce() { // else they belong to whoever speaks for the addresses now
 		c.log.Warn("connections of released addresses are left", "err", err)
 	}
 }

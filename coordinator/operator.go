@@ -91,7 +91,7 @@ func (o Operator) edit(ctx context.Context, key string, change func(old []byte) 
 	rev, err := o.Intents.Edit(ctx, key, func(old []byte) ([]byte, error) { return change(old), nil })
 	switch {
 	case errors.Is(err, ErrNotApplied):
-		err = fmt.Errorf("nothing was changed: %w", err)
+		err = fmt.Errorf("nothing was changed: etcd: %w", err)
 	case err != nil:
 		err = fmt.Errorf("etcd did not say whether it was written, so ask again: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -132,12 +133,22 @@ func TestCommandsInTrouble(t *testing.T) {
 	c.NoLoss(mark, "garbage on the socket")
 
 	c.Etcd.Servers[0].Pause()
-	for _, args := range [][]string{{"pin", vip.String(), two.Name}, {"drain", two.Name}, {"freeze"}} {
-		refusal(t, one, 1, args, "etcd")
+	var asking sync.WaitGroup
+	for _, args := range [][]string{{"move", vip.String(), two.Name}, {"pin", vip.String(), two.Name}, {"drain", two.Name}, {"freeze"}} {
+		asking.Go(func() { refusal(t, one, 1, args, "nothing was changed: etcd: ", "no answer in time") })
 	}
+	asking.Wait()
 	c.Etcd.Servers[0].Continue()
 	c.Within(cluster.Wait+patience, "etcd answers again", c.AllHeld)
 	c.Settled()
+	for _, key := range []string{"moves/", "pins/", "drains/", "frozen"} {
+		if left := c.Etcd.Get("/viplease/www/" + key); len(left) > 0 {
+			t.Errorf("what was refused was done all the same: %v", left)
+		}
+	}
+	if !on(vip, one)(c.Judge.Holders()) {
+		t.Errorf("%v has moved:\n%s", vip, c.Layout())
+	}
 
 	// A daemon that was killed left its socket: the commands go to etcd, and the next daemon replaces it.
 	one.Kill()

@@ -1,6 +1,7 @@
 package leases
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -80,10 +81,10 @@ func hint(err error) error {
 	case isAny(err, []error{rpctypes.ErrPermissionDenied, rpctypes.ErrAuthFailed, rpctypes.ErrUserEmpty, rpctypes.ErrInvalidAuthToken}):
 		return fmt.Errorf("%w: %w", ErrDenied, err)
 	}
-	switch said := status.Convert(err); status.Code(err) {
-	case codes.DeadlineExceeded:
+	switch said := status.Convert(err); {
+	case status.Code(err) == codes.DeadlineExceeded, errors.Is(err, context.DeadlineExceeded):
 		return spoken{err, "no answer in time"}
-	case codes.Unavailable:
+	case status.Code(err) == codes.Unavailable:
 		return spoken{err, said.Message()}
 	}
 	return err

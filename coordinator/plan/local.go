@@ -40,6 +40,7 @@ type local struct {
 	stray          bool            // what is up was set by somebody else
 	strays         int             // how often in a row that was so
 	vanished       bool            // something else removed an address
+	withdrawn      string          // why it was taken down, if its claim was not given away
 	fights         []time.Duration // when that happened in the last minute
 
 	write    bool          // a claim write is under way
@@ -83,9 +84,9 @@ func (l *local) writing(w ClaimWrite, before Claim, now time.Duration) {
 	}
 	switch w.Kind {
 	case Transfer, Release:
-		l.vanished = false
+		l.vanished, l.withdrawn = false, ""
 	case Take:
-		l.probe = w.Probe
+		l.probe, l.withdrawn = w.Probe, ""
 	case Accept:
 		l.probe = false // its holder hands it over
 	}
@@ -139,9 +140,13 @@ func (v *View) foldRaised(f AddressesRaised, now time.Duration) {
 			v.note(f.VIP, "restored", "its address was gone")
 		case fresh:
 			l.announce, l.kept = true, false
-			v.note(f.VIP, "acquired", v.etcd.claims[f.VIP].Why)
+			why := v.etcd.claims[f.VIP].Why
+			if l.withdrawn != "" {
+				why = "again, after it was withdrawn: " + l.withdrawn
+			}
+			v.note(f.VIP, "acquired", why)
 		}
-		l.vanished = false
+		l.vanished, l.withdrawn = false, ""
 	}
 }
 
@@ -159,7 +164,8 @@ func (v *View) foldDeleted(f AddressesDeleted, now time.Duration) {
 		if v.self.leaving || !v.vipHere(f.VIP) {
 			grade = News // as it was told
 		}
-		v.graded(grade, f.VIP, "withdrawn", v.whyDown(f.VIP, now))
+		l.withdrawn = v.whyDown(f.VIP, now)
+		v.graded(grade, f.VIP, "withdrawn", l.withdrawn)
 	}
 	l.some, l.up, l.announce, l.vanished, l.stray, l.t0, l.rival.at = false, false, false, false, false, 0, 0
 }

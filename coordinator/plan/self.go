@@ -283,7 +283,11 @@ func (v *View) adopt(now time.Duration) {
 		v.self.mature = now - v.cfg.Mature
 	}
 	v.placed = nil
-	v.note("", "adopted", "registration "+v.self.reg.ID+" of the process before")
+	up := 0
+	for _, l := range v.local {
+		up += boolInt(l.up)
+	}
+	v.note("", "adopted", fmt.Sprintf("registration %s of the process before, %d VIPs up", v.self.reg.ID, up))
 }
 
 // wentBack: etcd is not what it was, for it gave an answer at a lower revision than this node knew of when it asked, which a linearizable store cannot. (An
