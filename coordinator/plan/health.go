@@ -132,7 +132,7 @@ func (v *View) foldHealth(f HealthJudged, now Now) {
 		if f.Passes {
 			v.note("", "fit", fmt.Sprintf("check %s passes", h.Name))
 		} else {
-			v.note("", "unfit", fmt.Sprintf("check %s fails: %s", h.Name, f.Why))
+			v.alarm("", "unfit", fmt.Sprintf("check %s fails: %s", h.Name, f.Why))
 		}
 	}
 }
