@@ -136,6 +136,7 @@ func (d *decision) wanted() State {
 		st.Cannot, st.Because = append(st.Cannot, vip), append(st.Because, why)
 	}
 	st.Checks = d.checks()
+	st.Recovers = slices.DeleteFunc(d.recovers(), func(vip string) bool { return slices.Contains(st.Cannot, vip) })
 	return st
 }
 
@@ -165,10 +166,10 @@ func (d *decision) state() {
 	want, have := d.wanted(), v.etcd.states[v.cfg.Node]
 	same := !have.lost && have.State.State == want.State && have.Why == want.Why && have.Weight == want.Weight && have.Digest == want.Digest &&
 		have.Planner == want.Planner && have.WaitMS == want.WaitMS && slices.Equal(have.Cannot, want.Cannot) && slices.Equal(have.Because, want.Because) &&
-		slices.EqualFunc(have.Checks, want.Checks, CheckState.equal)
+		slices.EqualFunc(have.Checks, want.Checks, CheckState.equal) && slices.Equal(have.Recovers, want.Recovers)
 	if !same && !s.stateBusy && d.at(s.stateAt) {
-		if have.State.State == want.State {
-			want.Since = have.Since
+		if have.State.State == want.State && slices.Equal(have.Cannot, want.Cannot) && slices.Equal(have.Recovers, want.Recovers) {
+			want.Since = have.Since // since when all that holds it back does
 		}
 		d.do(WriteState{s.reg, want})
 	}

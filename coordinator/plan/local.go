@@ -31,6 +31,7 @@ type local struct {
 	contested      bool  // and somebody answered
 	rival          rival
 
+	able    time.Duration // since when its place is good again; 0: it always was
 	raiseAt time.Duration // back-off after a failed raise
 	delAt   time.Duration // and after a failed removal
 	fails   int
@@ -92,7 +93,10 @@ func (l *local) writing(w ClaimWrite, before Claim, now time.Duration) {
 	}
 }
 
-func (v *View) foldPlaces(f PlacesObserved) {
+// whyUnknown is what holds a VIP back before this process has looked at the links.
+const whyUnknown = "its interface is not known yet"
+
+func (v *View) foldPlaces(f PlacesObserved, now time.Duration) {
 	for vip := range v.vips {
 		p, ok := f.Places[vip]
 		if !ok {
@@ -103,6 +107,9 @@ func (v *View) foldPlaces(f PlacesObserved) {
 			v.alarm(vip, "unfit", p.Why)
 		}
 		if l.place.Why != p.Why || !slices.Equal(l.place.Addresses, p.Addresses) {
+			if l.place.Why != "" && l.place.Why != whyUnknown && p.Why == "" {
+				l.able = now
+			}
 			l.place, l.fails, l.raiseAt = p, 0, 0
 			v.placed = nil
 			v.readAt, v.neighbors.readAt = 0, 0

@@ -94,7 +94,7 @@ func (v *View) Unready(node string) string {
 		return node + " is gone: it has no registration"
 	case drained:
 		return node + " is drained " + drain.Said()
-	case m.State != StateReady:
+	case !v.ready(node):
 		return strings.TrimSuffix(fmt.Sprintf("%s is %s since %s: %s", node, m.State, m.Since.UTC().Format(time.RFC3339), m.Why), ": ")
 	}
 	return ""
@@ -139,6 +139,8 @@ func (v *View) cannotHave(vip, node string) string {
 		return fmt.Sprintf("the configuration of %s gives %s other addresses", node, vip)
 	case slices.Contains(st.Cannot, vip):
 		return strings.TrimSuffix(fmt.Sprintf("%s cannot hold %s now: %s", node, vip, st.because(vip)), ": ")
+	case slices.Contains(st.Recovers, vip):
+		return fmt.Sprintf("%s can hold %s again since %s, and has to be able to for a while before it is given it", node, vip, st.Since.UTC().Format(time.RFC3339))
 	}
 	for _, c := range st.Checks {
 		if c.about(vip) {

@@ -106,6 +106,7 @@ func (v *View) placementInput(p *placed) placement.Input {
 		in.Members = append(in.Members, m)
 	}
 	v.heed(&in)
+	v.recovering(&in)
 	return in
 }
 

@@ -47,7 +47,8 @@ type State struct {
 	Cannot  []string  `json:"cannot,omitempty"`  // VIPs of that configuration which it cannot hold now
 	Because []string  `json:"because,omitempty"` // why not, for each of Cannot; "": as the one before
 
-	Checks []CheckState `json:"checks,omitempty"` // health checks that do not pass there
+	Checks   []CheckState `json:"checks,omitempty"`   // health checks that do not pass there
+	Recovers []string     `json:"recovers,omitempty"` // VIPs that it could not hold a while ago, and can again
 }
 
 // What a node says of itself in State.State.

@@ -282,6 +282,11 @@ func (v *View) adopt(now time.Duration) {
 	if v.etcd.states[v.cfg.Node].State.State == StateReady {
 		v.self.mature = now - v.cfg.Mature
 	}
+	for _, vip := range append(slices.Clone(v.etcd.states[v.cfg.Node].Cannot), v.etcd.states[v.cfg.Node].Recovers...) {
+		if l := v.local[vip]; l != nil {
+			l.able = now
+		}
+	}
 	v.placed = nil
 	up := 0
 	for _, l := range v.local {

@@ -93,16 +93,44 @@ func (v *View) memberStatus(node string) MemberStatus {
 	case st.State == StateReady && st.Digest != v.digest:
 		m.Why = "its configuration differs from this node's: nothing is moved for balance until they agree"
 	}
-	if m.State == StateReady && len(st.Cannot) > 0 {
-		m.Why = fmt.Sprintf("cannot hold %s", shorten(st.Cannot))
-		if why := st.because(st.Cannot[0]); why != "" {
-			m.Why += ": " + why
-		}
+	if m.State == StateReady || m.State == StateJoining {
+		v.holdsBack(&m, st)
 	}
 	if m.State == StateReady || m.State == StateJoining {
 		m.checkStatus(st.Checks)
 	}
 	return m
+}
+
+// holdsBack says which VIPs a node that is registered is not given, and why. One that can hold none is unfit.
+func (v *View) holdsBack(m *MemberStatus, st State) {
+	l, _ := v.layoutOf(st)
+	all := func(list []string) bool { return len(l.VIPs) > 0 && len(list) >= len(l.VIPs) }
+	say := func(text string) {
+		if m.State == StateJoining && m.Why != "" {
+			text = m.Why + "; " + text
+		}
+		m.Why = text
+	}
+	switch {
+	case len(st.Cannot) > 0:
+		text := fmt.Sprintf("cannot hold %s", shorten(st.Cannot))
+		if all(st.Cannot) {
+			text = "cannot hold any VIP"
+		}
+		if why := st.because(st.Cannot[0]); why != "" {
+			text += ": " + why
+		}
+		say(text)
+		if m.State == StateReady && all(st.Cannot) {
+			m.State = "unfit"
+		}
+	case len(st.Recovers) > 0:
+		say(fmt.Sprintf("can hold %s again, and is given what others hold when that has been so for a while", shorten(st.Recovers)))
+		if m.State == StateReady && all(st.Recovers) {
+			m.State = StateJoining
+		}
+	}
 }
 
 func shorten(names []string) string {

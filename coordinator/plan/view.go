@@ -48,7 +48,7 @@ func New(cfg Config, now Now) *View {
 	v.etcd = newStore(written{v.digest, v.layout, string(Encode(v.layout))})
 	for _, vip := range cfg.VIPs {
 		v.vips[vip.Name], v.texts[vip.Name] = vip, texts(vip.Prefixes)
-		v.local[vip.Name] = &local{place: Place{Why: "its interface is not known yet"}, doubt: true}
+		v.local[vip.Name] = &local{place: Place{Why: whyUnknown}, doubt: true}
 	}
 	for _, a := range cfg.Former {
 		v.local[formerName(a)] = &local{place: Place{Addresses: []Address{a}}}
@@ -86,7 +86,7 @@ func (v *View) Apply(f Fact, now Now) {
 		v.self.remember(f, now.Boot)
 		v.etcd.cluster, v.etcd.rev = f.Cluster, f.Revision // a first snapshot from before that is of a store that went back
 	case PlacesObserved:
-		v.foldPlaces(f)
+		v.foldPlaces(f, now.Boot)
 	case SnapshotRead:
 		v.foldSnapshot(f, now.Boot)
 		v.self.reading = ""

@@ -92,7 +92,7 @@ func (j *judge) idle() time.Duration { return j.w.timers.wait / 2 }
 // bound is how long everything may take to settle after the last fault.
 func (j *judge) bound() time.Duration {
 	t := j.w.timers
-	return 3*(t.ttl+t.wait*2) + t.mature + 20*time.Second + time.Duration(2*j.w.s.VIPs+4)*t.round
+	return 3*(t.ttl+t.wait*2) + 9*t.mature + 20*time.Second + time.Duration(2*j.w.s.VIPs+4)*t.round
 }
 
 // settle looks whether all is well, from the end of the faults on.

@@ -10,7 +10,7 @@ import (
 )
 
 // mutants are the rules that are broken, one at a time, and the theme of the schedules that find each soonest. S1 to S10 are explained in docs/protocol.md,
-// rules 1 to 5 in package plan. What a rule is about tells which promise it serves: rounds, frozen and placement their own, all others the first.
+// rules 1 to 5 in package plan. What a rule is about tells which promise it serves: rounds, frozen, flap and placement their own, all others the first.
 var mutants = []struct{ rule, theme string }{
 	{"S1: authority belongs to a registration and a stamp", "lags"},
 	{"S2: an unanswered transfer leaves doubt", "hand-overs"},
@@ -41,6 +41,7 @@ var mutants = []struct{ rule, theme string }{
 	{"rounds: the interval counts from the last slot", "operators"},
 	{"rounds: two nodes do not fill one slot", "operators"},
 	{"frozen: nobody is moved", "operators"},
+	{"flap: a link that comes back is not trusted at once", "operators"},
 	{"placement: pins", "operators"},
 	{"placement: preferences bring home", "operators"},
 	{"placement: weights", "operators"},
@@ -74,6 +75,7 @@ var edits = []struct{ file, sound, breakable string }{
 	{"round.go", `v.cfg.MovesPerRound - len(next.Slots)`, `v.cfg.MovesPerRound - pick("rounds: a round has so many slots", 0, len(next.Slots))`},
 	{"round.go", `return v.evidence.round.since + v.cfg.Interval`, `return v.evidence.round.since + pick("rounds: the interval counts from the last slot", v.cfg.Interval/2, v.cfg.Interval)`},
 	{"place.go", `Frozen: v.etcd.frozen != nil}`, `Frozen: v.etcd.frozen != nil && !broken("frozen: nobody is moved")}`},
+	{"recover.go", `v.cfg.Mature<<min(l.fails, 16)`, `v.cfg.Mature<<min(l.fails, 16)/pick("flap: a link that comes back is not trusted at once", 4, time.Duration(1))`},
 	{"place.go", `x.Pin, _ = v.seat(vip)`, `if !broken("placement: pins") { x.Pin, _ = v.seat(vip) }`},
 	{"place.go", `Failback: v.cfg.Failback,`, `Failback: v.cfg.Failback && !broken("placement: preferences bring home"),`},
 	{"place.go", `Weight: st.Weight,`, `Weight: pick("placement: weights", 1, st.Weight),`},
@@ -146,7 +148,7 @@ func TestBrokenRules(t *testing.T) {
 // promiseOf is what a judge says first who notices that the rule is broken.
 func promiseOf(rule string) string {
 	switch kind, _, _ := strings.Cut(rule, ":"); kind {
-	case "rounds", "frozen":
+	case "rounds", "frozen", "flap":
 		return kind
 	case "placement":
 		return "promises 2 and 3"

@@ -27,6 +27,12 @@ func (j *judge) writes(w plan.ClaimWrite) {
 	if why := placement.Why(w.Claim.Why); why != placement.Balance && why != placement.Prefer {
 		return
 	}
+	for _, n := range j.w.nodes {
+		up := j.w.now - n.linkDown
+		if n.name == w.Claim.To && j.w.s.orderly() && n.linkDown > 0 && up >= 0 && up < j.w.timers.mature-j.w.timers.mature/500 {
+			j.breaks("flap: %s is offered to %s for %s %v after its link came back", w.VIP, n.name, w.Claim.Why, up)
+		}
+	}
 	switch most := j.w.s.Policy.moves(); {
 	case most == 0:
 		j.breaks("rounds: %s is offered to %s for %s, and no move may be", w.VIP, w.Claim.To, w.Claim.Why)
