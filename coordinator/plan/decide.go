@@ -66,7 +66,7 @@ func (d *decision) registration() {
 }
 
 func (d *decision) renewal() {
-	if s := &d.v.self; s.phase == registered && !s.renewBusy && !d.stuck() && d.at(s.renewAt) {
+	if s := &d.v.self; s.phase == registered && !s.renewBusy && d.at(s.renewAt) && !d.stuck() {
 		d.do(Renew{s.reg.Lease})
 	}
 }
@@ -104,11 +104,11 @@ func (d *decision) check() {
 	if s.reread {
 		d.do(Reread{})
 	}
-	if s.phase != registered || s.checkBusy || !v.etcd.synced || d.stuck() {
+	if s.phase != registered || s.checkBusy || !v.etcd.synced {
 		return
 	}
 	urgent := d.urgent && (!s.good.have || s.good.revision < d.after || d.now.Boot-s.good.t0 >= raiseMargin)
-	if urgent && d.at(s.urgentAt) || d.at(s.checkAt) {
+	if (urgent && d.at(s.urgentAt) || d.at(s.checkAt)) && !d.stuck() {
 		d.do(Check{Since: v.etcd.rev, Keys: v.etcd.oldKeys(v.etcd.rev), Highest: v.etcd.highest})
 	}
 }
@@ -142,14 +142,19 @@ func (d *decision) wanted() State {
 
 // cannot says why this node cannot hold the VIP now; "" when it can.
 func (d *decision) cannot(vip string) string {
-	l := d.v.local[vip]
-	switch {
-	case !d.v.vipHere(vip):
+	v, l := d.v, d.v.local[vip]
+	if !v.vipHere(vip) {
 		return "it is not in this node's configuration"
-	case d.v.mine(d.v.etcd.claims[vip]) && d.v.otherName(vip, d.v.etcd.claims[vip].mod, d.now.Boot) != "":
-		return d.v.otherName(vip, d.v.etcd.claims[vip].mod, d.now.Boot)
-	case d.v.mine(d.v.etcd.claims[vip]) && !d.v.means(vip, d.v.etcd.claims[vip]):
-		return "its claim names other addresses than this node's configuration"
+	}
+	if c := v.etcd.claims[vip]; v.mine(c) {
+		if other := v.otherName(vip, c.mod, d.now.Boot); other != "" {
+			return other
+		}
+		if !v.means(vip, c) {
+			return "its claim names other addresses than this node's configuration"
+		}
+	}
+	switch {
 	case l.place.Why != "":
 		return l.place.Why
 	case l.fails > 0 && !d.at(l.raiseAt):

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -33,6 +34,7 @@ type self struct {
 	name          string // why the node's name cannot be had; "" when it can
 	reading       string // why etcd could not be read; "" when it could
 	writing       string // why the last write of any kind failed; "" when it did not
+	written       []byte // the member key's value, once a check has shown that it is what this registration wrote
 	mend, mending bool   // the member key, or this configuration's, does not hold what was written; it is being put right
 	revoke        int64  // lease of a registration that was forgotten
 
@@ -121,7 +123,7 @@ func (v *View) foldRegistered(f Registered, now Now) {
 	if f.Registration.ID != s.pending {
 		return // of a registration that was given up
 	}
-	s.phase, s.reg, s.pending, s.trouble = registered, f.Registration, "", ""
+	s.phase, s.reg, s.pending, s.trouble, s.written = registered, f.Registration, "", "", nil
 	if f.Revision < f.Highest { // what stands is a registration in another store than the view's
 		v.wentBack(fmt.Sprintf("a registration was answered at revision %d after revision %d", f.Revision, f.Highest), now.Boot)
 		return
@@ -234,8 +236,12 @@ func (v *View) foldCheck(f CheckAnswered, now time.Duration) {
 		v.lapse("the member key of this registration is gone", now)
 		return
 	}
-	if m, err := decodeMember(f.Member); err != nil || m.Reg != s.reg.ID {
-		s.mend = true // overwritten by hand, and off its lease
+	if !bytes.Equal(f.Member, s.written) {
+		if m, err := decodeMember(f.Member); err != nil || m.Reg != s.reg.ID {
+			s.mend = true // overwritten by hand, and off its lease
+		} else {
+			s.written = f.Member
+		}
 	}
 	v.fold(f.Changed, nil, now)
 	created := createdIn(f)

@@ -20,18 +20,42 @@ func (n *node) trouble(k Kind) bool {
 	return slices.ContainsFunc(n.troubles, func(t trouble) bool { return t.kind == k && t.end > n.w.now })
 }
 
+// armed is a fault that waits for its moment.
+type armed struct {
+	Fault
+	i int // which it is of the schedule
+}
+
 // plan lets a fault happen in its time.
-func (w *world) plan(f Fault) {
+func (w *world) plan(i int, f Fault) {
 	if f.On == atOnce {
-		w.quiet = max(w.quiet, f.At+f.For)
-		w.at(f.At, nil, func() { w.strike(f) })
+		w.ends[i] = f.At + f.For
+		w.at(f.At, nil, func() { w.strike(i, f) })
 		return
 	}
-	w.quiet = max(w.quiet, f.At+w.s.span()+f.For)
-	w.at(f.At, nil, func() { w.armed = append(w.armed, f) })
+	w.ends[i] = f.At + w.s.span() + f.For
+	w.at(f.At, nil, func() { w.armed = append(w.armed, armed{f, i}) })
 	w.at(f.At+w.s.span(), nil, func() {
-		w.armed = slices.DeleteFunc(w.armed, func(a Fault) bool { return a == f })
+		n := len(w.armed)
+		if w.armed = slices.DeleteFunc(w.armed, func(a armed) bool { return a.i == i }); len(w.armed) < n {
+			w.lasts(i, 0) // its moment did not come
+		}
 	})
+}
+
+// lasts says when a fault ends.
+func (w *world) lasts(i int, until time.Duration) {
+	w.ends[i] = max(until, w.now)
+	w.calmLater()
+}
+
+// calmLater waits for the end of all faults.
+func (w *world) calmLater() {
+	w.quiet = 0
+	for _, end := range w.ends {
+		w.quiet = max(w.quiet, end)
+	}
+	w.at(w.quiet, nil, w.calm)
 }
 
 // moment lets the faults that waited for it happen, within a few milliseconds.
@@ -46,7 +70,9 @@ func (w *world) moment(n *node, a plan.Action) {
 		if f.Actor {
 			f.Node = n.id
 		}
-		w.after(w.dice.upTo(5*time.Millisecond), nil, func() { w.strike(f) })
+		after := w.dice.upTo(5 * time.Millisecond)
+		w.lasts(f.i, w.now+after+f.For)
+		w.after(after, nil, func() { w.strike(f.i, f.Fault) })
 	}
 }
 
@@ -66,8 +92,8 @@ func (m moment) is(a plan.Action) bool {
 	return false
 }
 
-// strike lets a fault happen.
-func (w *world) strike(f Fault) {
+// strike lets fault i of the schedule happen.
+func (w *world) strike(i int, f Fault) {
 	n := w.nodes[f.Node%len(w.nodes)]
 	vip := f.VIP % w.s.VIPs
 	w.trace.fault(f)
@@ -85,10 +111,9 @@ func (w *world) strike(f Fault) {
 			n.troubles = append(n.troubles, trouble{Lose, allCalls, w.now + down})
 		}
 		w.quorumAt = max(w.quorumAt, w.now+down)
-		w.quiet = max(w.quiet, w.now+down)
+		w.lasts(i, w.now+down)
 		back := int64(w.dice.n(20))
 		w.after(down, nil, func() { w.etcd.restore(max(w.etcd.rev-back, 10), f.VIP%2 == 1, w.timers.ttl) })
-		w.at(w.quiet, nil, w.calm)
 	case Revoke:
 		w.etcd.revoke(w.etcd.keys["members/"+n.name].lease)
 	case Compact:
@@ -247,9 +272,10 @@ func decodeClaim(value []byte) plan.Claim {
 
 // calm ends every fault; from here on all has to settle.
 func (w *world) calm() {
-	if w.now < w.quiet {
+	if w.now < w.quiet || w.calmed {
 		return
 	}
+	w.calmed = true
 	w.trace.mix(6)
 	for _, n := range w.nodes {
 		n.troubles = nil

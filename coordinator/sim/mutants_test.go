@@ -68,7 +68,7 @@ var edits = []struct{ file, sound, breakable string }{
 	{"self.go", `case v.etcd.cluster != 0 && f.Cluster != v.etcd.cluster || f.Revision < max(f.Since, f.Highest) || v.contradicts(f):`, `case !broken("S11: a check from another store") && (v.etcd.cluster != 0 && f.Cluster != v.etcd.cluster || f.Revision < max(f.Since, f.Highest) || v.contradicts(f)):`},
 	{"show.go", `v.self.good.revision < c.mod ||`, `v.self.good.revision < c.mod && !broken("names: a check since the claim was won") ||`},
 	{"show.go", `case c.born() && !l.up:`, `case c.born() && !l.up && !broken("rule 5: a claim out of nothing is not shown"):`},
-	{"claims.go", `return slices.Equal(c.Addresses, v.texts[vip])`, `return broken("names: a claim is about the addresses that it lists") || slices.Equal(c.Addresses, texts(v.vips[vip].Prefixes))`},
+	{"claims.go", `return slices.Equal(c.Addresses, v.texts[vip])`, `return broken("names: a claim is about the addresses that it lists") || slices.Equal(c.Addresses, v.texts[vip])`},
 	{"claims.go", `|| v.rivalName(vip, d.now.Boot) != ""`, `|| v.rivalName(vip, d.now.Boot) != "" && !broken("names: an address is not taken under a second name")`},
 	{"claims.go", `l.lost && l.up && d.now.Boot < v.keepUntil(l)`, `l.lost && (l.up && d.now.Boot < v.keepUntil(l) || broken("rule 5: it is written only by who shows it"))`},
 	{"claims.go", `if m.Round > 0 && v.cfg.MovesPerRound > 0 {`, `if m.Round > 0 && v.cfg.MovesPerRound > 0 && !broken("rounds: an offer for balance takes a slot") {`},

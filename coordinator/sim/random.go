@@ -45,13 +45,13 @@ type draft struct {
 
 func random(seed uint64, t theme, d *dice) Schedule {
 	r := &draft{dice: d, Schedule: Schedule{
-		Seed: seed, Nodes: 2 + min(d.n(3), d.n(6)), VIPs: 1 + min(d.n(4), d.n(4)), Quick: !d.one(8), Skew: d.one(4), Noise: d.n(4), LAN: d.one(8),
+		Seed: seed, Nodes: 2 + min(d.n(3), d.n(6)), VIPs: 1 + min(d.n(4), d.n(4)), Pace: drawPace(d), Skew: d.one(4), Noise: d.n(4), LAN: d.one(8), Warm: !d.one(4),
 	}}
 	if d.one(50) {
 		r.Nodes, r.VIPs = 5+d.n(3), 3+d.n(maxVIPs-2)
 	}
 	if !d.one(8) { // most faults find a cluster that stands
-		r.at = r.wait() + r.timers().mature + 200*time.Millisecond
+		r.at = r.timers().mature + r.stands()
 	}
 	r.node, r.vip = d.n(r.Nodes), d.n(r.VIPs)
 	r.peer = (r.node + 1 + d.n(r.Nodes-1)) % r.Nodes
@@ -87,12 +87,18 @@ func random(seed uint64, t theme, d *dice) Schedule {
 	return r.Schedule
 }
 
-func (s Schedule) timers() timers {
-	if s.Quick {
+// drawPace: the faster a cluster, the more schedules in an hour.
+func drawPace(d *dice) pace {
+	switch n := d.n(16); {
+	case n == 0:
+		return usual
+	case n < 4:
 		return quick
 	}
-	return usual
+	return brisk
 }
+
+func (s Schedule) timers() timers { return paces[s.Pace] }
 
 // wait is W, the longest of all nodes.
 func (s Schedule) wait() time.Duration {
@@ -101,6 +107,14 @@ func (s Schedule) wait() time.Duration {
 		return t.withWait(2 * t.hold)
 	}
 	return t.withWait(t.hold)
+}
+
+// stands is how long it takes until a cluster of ready nodes holds its VIPs.
+func (s Schedule) stands() time.Duration {
+	if s.Warm {
+		return 300 * time.Millisecond
+	}
+	return s.wait() + 200*time.Millisecond
 }
 
 // span is how long faults last and lie apart, at most.
@@ -178,11 +192,11 @@ func (r *draft) handOver() {
 		f.At, f.Actor, f.On = r.at, true, on[r.n(len(on))]
 		r.add(f)
 	}
-	during(Fault{For: r.between(r.wait()/2, 2*r.wait()), Kind: r.pick(Hold, Hold, Mute), Calls: writes}, onAccept, onDel)
+	during(Fault{For: r.between(r.wait()/2, 2*r.wait()), Kind: r.pick(Hold, Hold, Mute), Calls: []calls{writes, writes | watching}[r.n(2)]}, onAccept, onDel)
 	r.add(Fault{At: r.at, For: r.upTo(r.wait() / 2), Kind: Drain, Node: min(r.n(4), 1) ^ 1}) // mostly the first, which is given the first VIP
 	switch r.n(3) {
 	case 0:
-		during(Fault{For: r.upTo(r.timers().hold), Kind: Kill}, onTransfer, onRelease)
+		during(Fault{For: r.upTo(r.timers().hold / 2), Kind: Kill}, onTransfer, onRelease)
 	case 1:
 		during(Fault{For: 2 * r.wait(), Kind: r.pick(Lose, Kill), Calls: allCalls}, onRaise, onTransfer)
 		during(Fault{Kind: Revoke}, onRaise)
@@ -267,7 +281,7 @@ func (r *draft) rollOut() {
 }
 
 func (r *draft) blindStart() {
-	r.Change = []change{rename, join, divide, swap}[r.n(4)]
+	r.Change, r.Warm = []change{rename, join, divide, swap}[r.n(4)], false
 	for node := range r.Nodes {
 		r.add(Fault{For: r.between(r.wait(), 2*r.wait()), Kind: Hold, Node: node, Calls: watching})
 	}

@@ -10,10 +10,11 @@ import (
 type Schedule struct {
 	Seed        uint64 // of all that is not said here: delays, clock rates, how late kernels are
 	Nodes, VIPs int
-	Quick       bool          // timers of a third: more happens in less time
+	Pace        pace          // the timers
 	Skew        bool          // half of the nodes run a longer hold
 	Change      change        // of the configuration, which reaches node by node
 	LAN         bool          // the nodes can hear each other
+	Warm        bool          // there was a cluster before, which has released its claims: they need not be waited out at first
 	Checks      checking      // whether the nodes have a health check
 	Noise       int           // how often single calls and events go wrong, 0 to 3
 	Still       time.Duration // if not 0: from here on nothing happens that may take an address down
@@ -156,8 +157,8 @@ func (f Fault) String() string {
 // GoString is the schedule as one writes it in a test.
 func (s Schedule) GoString() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "{Seed: %d, Nodes: %d, VIPs: %d, Quick: %t, Skew: %t, LAN: %t, Change: %s, Checks: %#v, Noise: %d, Policy: %#v, Faults: []Fault{",
-		s.Seed, s.Nodes, s.VIPs, s.Quick, s.Skew, s.LAN, s.Change, s.Checks, s.Noise, s.Policy)
+	fmt.Fprintf(&b, "{Seed: %d, Nodes: %d, VIPs: %d, Pace: %s, Skew: %t, LAN: %t, Warm: %t, Change: %s, Checks: %#v, Noise: %d, Policy: %#v, Faults: []Fault{",
+		s.Seed, s.Nodes, s.VIPs, s.Pace, s.Skew, s.LAN, s.Warm, s.Change, s.Checks, s.Noise, s.Policy)
 	for _, f := range s.Faults {
 		fmt.Fprintf(&b, "\n\t%#v,", f)
 	}
@@ -166,8 +167,8 @@ func (s Schedule) GoString() string {
 
 func (s Schedule) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, %d nodes, %d VIPs, quick %t, skew %t, LAN %t, change %s, checks %#v, noise %d, %+v",
-		s.Seed, s.Nodes, s.VIPs, s.Quick, s.Skew, s.LAN, s.Change, s.Checks, s.Noise, s.Policy)
+	fmt.Fprintf(&b, "seed %d, %d nodes, %d VIPs, %s, skew %t, LAN %t, warm %t, change %s, checks %#v, noise %d, %+v",
+		s.Seed, s.Nodes, s.VIPs, s.Pace, s.Skew, s.LAN, s.Warm, s.Change, s.Checks, s.Noise, s.Policy)
 	for _, f := range s.Faults {
 		fmt.Fprintf(&b, "\n  %s", f)
 	}

@@ -23,7 +23,7 @@ func TestShrinks(t *testing.T) {
 func drawSchedule(t *rapid.T) Schedule {
 	s := Schedule{
 		Seed: rapid.Uint64Max(1000).Draw(t, "seed"), Nodes: rapid.IntRange(2, 4).Draw(t, "nodes"), VIPs: rapid.IntRange(1, 4).Draw(t, "VIPs"),
-		Quick: rapid.Just(true).Draw(t, "quick"), Skew: rapid.Bool().Draw(t, "skew"), Noise: rapid.IntRange(0, 3).Draw(t, "noise"),
+		Pace: brisk, Skew: rapid.Bool().Draw(t, "skew"), Noise: rapid.IntRange(0, 3).Draw(t, "noise"),
 	}
 	s.Policy = Policy{
 		Moves: rapid.IntRange(-1, 2).Draw(t, "moves"), Prefer: rapid.Bool().Draw(t, "prefer"), Stay: rapid.Bool().Draw(t, "stay"), Uneven: rapid.Bool().Draw(t, "uneven"),
@@ -91,8 +91,8 @@ func smallerSchedules(s Schedule) []Schedule {
 	if s.Skew {
 		add(func(s *Schedule) { s.Skew = false })
 	}
-	if !s.Quick && s.Still == 0 {
-		add(func(s *Schedule) { s.Quick = true })
+	if s.Pace != brisk && s.Still == 0 {
+		add(func(s *Schedule) { s.Pace = brisk })
 	}
 	if s.Nodes > 2 {
 		add(func(s *Schedule) { s.Nodes-- })

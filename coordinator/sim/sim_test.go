@@ -98,6 +98,6 @@ func hunt(h hunted) (found []finding, total int64) {
 }
 
 func TestMain(m *testing.M) {
-	debug.SetGCPercent(400) // worlds are small and do not live long
+	debug.SetGCPercent(2000) // worlds are small and do not live long
 	os.Exit(m.Run())
 }

@@ -20,11 +20,22 @@ func (t timers) withWait(hold time.Duration) time.Duration {
 	return (t.timeout+hold+t.late)*1002/1000 + 50*time.Millisecond
 }
 
-// usual are the defaults of the configuration, quick the same in small: more happens in less time.
-var (
-	usual = timers{ttl: 3 * time.Second, hold: 3 * time.Second, interval: 300 * time.Millisecond, timeout: 300 * time.Millisecond, mature: 5 * time.Second, round: 4 * time.Second, late: lateness}
-	quick = timers{ttl: time.Second, hold: time.Second, interval: 200 * time.Millisecond, timeout: 200 * time.Millisecond, mature: 300 * time.Millisecond, round: time.Second, late: 400 * time.Millisecond}
+// pace is how fast a cluster is: all its timers.
+type pace int
+
+const (
+	usual pace = iota // the defaults of the configuration
+	quick             // the same in small: more happens in less time
+	brisk             // and smaller
 )
+
+var paces = [...]timers{
+	usual: {ttl: 3 * time.Second, hold: 3 * time.Second, interval: 300 * time.Millisecond, timeout: 300 * time.Millisecond, mature: 5 * time.Second, round: 4 * time.Second, late: lateness},
+	quick: {ttl: time.Second, hold: time.Second, interval: 200 * time.Millisecond, timeout: 200 * time.Millisecond, mature: 300 * time.Millisecond, round: time.Second, late: 400 * time.Millisecond},
+	brisk: {ttl: 600 * time.Millisecond, hold: 600 * time.Millisecond, interval: 150 * time.Millisecond, timeout: 150 * time.Millisecond, mature: 200 * time.Millisecond, round: 600 * time.Millisecond, late: 250 * time.Millisecond},
+}
+
+func (p pace) String() string { return [...]string{"usual", "quick", "brisk"}[p] }
 
 // mutant breaks what is not a line of package plan.
 type mutant struct {
@@ -48,19 +59,18 @@ type world struct {
 	dice     dice
 	etcd     *etcd
 	nodes    []*node
-	layouts  []*layout     // the configuration, and what it is changed to
-	quorumAt time.Duration // etcd has no quorum before
-	quiet    time.Duration // from here on nothing fails any more
-	armed    []Fault       // faults that wait for their moment
+	layouts  []*layout       // the configuration, and what it is changed to
+	quorumAt time.Duration   // etcd has no quorum before
+	ends     []time.Duration // of the faults, as far as is known
+	quiet    time.Duration   // when all have: from here on nothing fails any more
+	calmed   bool
+	armed    []armed // faults that wait for their moment
 	judge    judge
 	trace    trace
 }
 
 func newWorld(s Schedule, m mutant, tracing bool) *world {
-	w := &world{s: s, mutant: m, timers: usual, dice: newDice(s.Seed, 1)}
-	if s.Quick {
-		w.timers = quick
-	}
+	w := &world{s: s, mutant: m, timers: s.timers(), dice: newDice(s.Seed, 1)}
 	w.timers.wait = w.timers.withWait(w.timers.hold)
 	w.trace = trace{w: w, on: tracing}
 	w.judge = judge{w: w}
@@ -69,10 +79,24 @@ func newWorld(s Schedule, m mutant, tracing bool) *world {
 	if s.Change != same {
 		w.layouts = append(w.layouts, newLayout(s.VIPs, s.Change, s.preferring()))
 	}
+	if s.Warm {
+		w.warm()
+	}
 	for i := range s.Nodes {
 		w.nodes = append(w.nodes, newNode(w, i))
 	}
 	return w
+}
+
+// warm puts claims there that their last holders have released.
+func (w *world) warm() {
+	for _, v := range w.layouts[0].vips {
+		c := plan.Claim{V: plan.Format, VIP: v.Name, WaitMS: w.timers.wait.Milliseconds() + 1, Try: "before", Writes: 1}
+		for _, p := range v.Prefixes {
+			c.Addresses = append(c.Addresses, p.String())
+		}
+		w.etcd.txn(func(rev int64) { w.etcd.put(rev, "claims/"+v.Name, plan.Encode(c), 0) })
+	}
 }
 
 // final is the configuration that every node has in the end.
@@ -143,10 +167,11 @@ func (w *world) run() {
 	for i, n := range w.nodes {
 		w.at(w.dice.upTo(time.Duration(i+1)*50*time.Millisecond), nil, n.start)
 	}
-	for _, f := range w.s.Faults {
-		w.plan(f)
+	w.ends = make([]time.Duration, len(w.s.Faults))
+	for i, f := range w.s.Faults {
+		w.plan(i, f)
 	}
-	w.at(w.quiet, nil, w.calm)
+	w.calmLater()
 	for w.judge.verdict == "" && !w.judge.settled && w.step() {
 	}
 }
