@@ -25,6 +25,7 @@ import (
 	"viplease/leases"
 	"viplease/netif"
 	"viplease/runstate"
+	"viplease/sentinel"
 )
 
 // leaveWithin is how long a daemon that is told to stop may take to hand its VIPs over.
@@ -80,8 +81,9 @@ func run(ctx context.Context, path string) error {
 	c = coordinator.New(coordinator.Config{Plan: pc, Leave: leaveWithin, Log: log}, coordinator.Ports{
 		Now: now, Registry: e, Claims: e, Feed: e, Observer: m,
 		Kernel: timedKernel{&kernelPort{kernel: kernel, cfg: cfg, log: log}, m}, Events: eventPort{kernel}, Lans: lanPort{kernel}, Announcer: announcerPort{announcer},
-		Ears:   earPort{arpnotify.NewListener(arpnotify.ListenerConfig{Now: sinceBoot, Log: log}), &arpnotify.Prober{}},
+		Ears:   earPort{arpnotify.NewListener(arpnotify.ListenerConfig{Now: sinceBoot, Log: log}), &arpnotify.Prober{}, &arpnotify.Prober{Tries: 2, Pause: quickPause}},
 		Memory: memoryPort{dir: dir, boot: id.boot, node: cfg.Node}, Connections: connections(cfg, log), Health: healthChecks(cfg),
+		Sentry: newSentry(cfg, kernel, log),
 	})
 	injectFaults(c)
 	ln, err := listen(cfg.Control)
@@ -213,6 +215,9 @@ func planConfig(cfg config.Config, id identity) plan.Config {
 	}
 	for _, n := range cfg.Announce.Notify {
 		pc.Notices = append(pc.Notices, plan.Notice{First: n.Target.First, Last: n.Target.Last, Link: n.Dev, PerSecond: n.Throttle})
+	}
+	if cfg.Takeover.Fast && config.FastBuilt {
+		pc.Fast = sentinel.Config{Interval: cfg.Takeover.ProbeInterval, Misses: cfg.Takeover.Misses, Grace: cfg.Takeover.Grace}
 	}
 	for _, v := range cfg.VIPs {
 		vip := plan.VIP{Name: v.Name, Prefer: v.Prefer, Spread: v.Spread}

@@ -13,7 +13,7 @@ import (
 var allowed = map[string][]string{
 	"config": {}, "leases": {}, "netif": {}, "arpnotify": {}, "runstate": {},
 	"coordinator/placement": {},
-	"coordinator/plan":      {"coordinator/placement"},
+	"coordinator/plan":      {"coordinator/placement", "sentinel"},
 	"coordinator/sim":       {"coordinator/placement", "coordinator/plan", "sentinel"},
 	"coordinator":           {"coordinator/placement", "coordinator/plan", "sentinel"},
 	"sentinel":              {},

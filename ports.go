@@ -85,7 +85,32 @@ func (p etcdPort) Check(ctx context.Context, node string, since int64) (plan.Che
 	a, err := p.store.Check(ctx, node, since)
 	return plan.CheckAnswered{
 		T0: a.T0, Cluster: a.Cluster, Revision: a.Revision, MemberRev: a.MemberRev, Member: a.Member, Changed: entries(a.Changed), Count: a.Count,
+		Challenge: maybe(a.Challenge), Eviction: maybe(a.Eviction),
 	}, err
+}
+
+func maybe(e *leases.Entry) *plan.Entry {
+	if e == nil {
+		return nil
+	}
+	out := entry(*e)
+	return &out
+}
+
+func (p etcdPort) Contest(ctx context.Context, node string, c plan.Contest) (applied bool, err error) {
+	txn := leases.Commit{Node: node, MemberRev: c.MemberRev, Deletes: c.Deletes}
+	for _, g := range c.Guards {
+		guard := leases.Guard{Key: g.Key, On: leases.Modified, Rev: g.Rev, Not: g.Not}
+		if g.Created {
+			guard.On = leases.Created
+		}
+		txn.Guards = append(txn.Guards, guard)
+	}
+	for _, put := range c.Puts {
+		txn.Puts = append(txn.Puts, leases.Put(put))
+	}
+	done, err := p.store.Commit(ctx, txn)
+	return done.Applied, translate(err)
 }
 
 func (p etcdPort) Commit(ctx context.Context, node string, c plan.Commit) (plan.ClaimsCommitted, error) {
@@ -347,13 +372,19 @@ func (p announcerPort) SetAudience(a plan.Audience) {
 type earPort struct {
 	listener *arpnotify.Listener
 	prober   *arpnotify.Prober
+	quick    *arpnotify.Prober
 }
 
-// probeWait is how long the last probe may take to be answered.
-const probeWait = 100 * time.Millisecond
+// probeWait is how long the last probe may take to be answered; quickWait, after two at a distance of quickPause, before a fast takeover.
+const (
+	probeWait  = 100 * time.Millisecond
+	quickWait  = 8 * time.Millisecond
+	quickPause = 4 * time.Millisecond
+)
 
 func (p earPort) Run(ctx context.Context, deliver func(plan.Address, string)) error {
 	defer p.prober.Close()
+	defer p.quick.Close()
 	return p.listener.Run(ctx, func(c arpnotify.Claimant) {
 		deliver(plan.Address{Link: c.Link, Prefix: netip.PrefixFrom(c.Addr, c.Addr.BitLen())}, c.Hardware.String())
 	})
@@ -361,7 +392,11 @@ func (p earPort) Run(ctx context.Context, deliver func(plan.Address, string)) er
 
 func (p earPort) Set(want map[string][]netip.Addr) { p.listener.Set(want) }
 
-func (p earPort) Probe(ctx context.Context, addresses []plan.Address) (map[plan.Address]string, error) {
+func (p earPort) Probe(ctx context.Context, addresses []plan.Address, quick bool) (map[plan.Address]string, error) {
+	prober, wait := p.prober, probeWait
+	if quick {
+		prober, wait = p.quick, quickWait
+	}
 	links := map[string][]netip.Addr{}
 	for _, a := range addresses {
 		links[a.Link] = append(links[a.Link], a.Prefix.Addr())
@@ -369,7 +404,7 @@ func (p earPort) Probe(ctx context.Context, addresses []plan.Address) (map[plan.
 	out := map[plan.Address]string{}
 	var errs []error
 	for link, list := range links {
-		found, err := p.prober.Probe(ctx, link, list, probeWait)
+		found, err := prober.Probe(ctx, link, list, wait)
 		errs = append(errs, err)
 		for _, a := range addresses {
 			if c, ok := found[a.Prefix.Addr()]; ok && a.Link == link {

@@ -31,6 +31,8 @@ type Prober struct {
 	Tries int
 	// Rate is the number of frames per second of one call, after a burst of 128. 0: 5000.
 	Rate int
+	// Pause is the least time between two tries. 0: 20 ms.
+	Pause time.Duration
 
 	kernel *probeKernel // nil: the kernel; tests put their own here
 
@@ -53,7 +55,7 @@ type probeKernel struct {
 // by address who answered or asked for the same one; a key is IPv4 as such, or IPv6 without zone. Nobody is who has a
 // hardware address of this host. Silence is the good answer, so Probe takes its time, at most
 //
-//	len(addrs) * Tries / Rate + (Tries - 1) * 20 ms + wait
+//	len(addrs) * Tries / Rate + (Tries - 1) * Pause + wait
 //
 // and less by what the first burst saves; wait is what the last question has to be answered in, and 0.1 s is much on a
 // LAN. It returns earlier only when everything has been answered. What has been answered is not asked for again.
@@ -67,6 +69,7 @@ func (p *Prober) Probe(ctx context.Context, link string, addrs []netip.Addr, wai
 		probeKernel: probeKernel{now: sinceBoot, links: net.Interfaces, openWire: openWire, openEar: openEar},
 		link:        link,
 		tries:       p.Tries,
+		between:     p.Pause,
 		wait:        wait,
 		asked:       make(map[netip.Addr]struct{}, len(addrs)),
 		found:       make(map[netip.Addr]Claimant),
@@ -74,6 +77,9 @@ func (p *Prober) Probe(ctx context.Context, link string, addrs []netip.Addr, wai
 	}
 	if p.kernel != nil {
 		pr.probeKernel = *p.kernel
+	}
+	if pr.between <= 0 {
+		pr.between = tryPause
 	}
 	if pr.tries <= 0 {
 		pr.tries = defaultTries
@@ -97,10 +103,11 @@ func (p *Prober) Probe(ctx context.Context, link string, addrs []netip.Addr, wai
 // A probe is one call of Probe.
 type probe struct {
 	probeKernel
-	link  string
-	tries int
-	wait  time.Duration
-	pace  pace
+	link    string
+	tries   int
+	wait    time.Duration
+	between time.Duration
+	pace    pace
 
 	asked map[netip.Addr]struct{} // not changed while anybody listens
 	order []netip.Addr            // the same, each once, as the caller has them
@@ -144,7 +151,7 @@ func (p *probe) run(ctx context.Context) error {
 	}
 	for try := range p.tries {
 		if try > 0 {
-			if err := p.pause(ctx, tryPause); err != nil {
+			if err := p.pause(ctx, p.between); err != nil {
 				return err
 			}
 		}

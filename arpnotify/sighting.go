@@ -150,9 +150,11 @@ func solicitedNode(to netip.Addr) bool {
 	return [13]byte(b[:13]) == [13]byte{0: 0xff, 1: 0x02, 11: 0x01, 12: 0xff}
 }
 
-// checksumHolds adds up the pseudo header and the message (RFC 8200 section 8.1): a receiver gets all ones. addrs are
-// source and destination.
-func checksumHolds(addrs, message []byte) bool {
+// checksumHolds tells whether a receiver gets all ones (RFC 8200 section 8.1). addrs are source and destination.
+func checksumHolds(addrs, message []byte) bool { return checksum(addrs, message) == 0xffff }
+
+// checksum adds up the pseudo header and the message; its complement goes into a message whose field is zero.
+func checksum(addrs, message []byte) uint16 {
 	const icmpv6 = 58
 	sum := uint32(len(message)) + icmpv6
 	for _, b := range [...][]byte{addrs, message} {
@@ -166,5 +168,5 @@ func checksumHolds(addrs, message []byte) bool {
 	for sum > 0xffff {
 		sum = sum>>16 + sum&0xffff
 	}
-	return sum == 0xffff
+	return uint16(sum)
 }

@@ -93,3 +93,15 @@ func (t table) witnesses(key string) []Witness {
 	}
 	return all
 }
+
+// FindWitnesses says on which link each configured witness is, with the links that the host has now. One that has none is left out.
+func (c Config) FindWitnesses(links []Link) []Witness {
+	l := newLinkIndex(c.VIPs, links)
+	var all []Witness
+	for _, w := range c.Takeover.Witnesses {
+		if dev, err := l.find(Address{netip.PrefixFrom(w.Addr, w.Addr.BitLen()), w.Dev}); err == nil {
+			all = append(all, Witness{w.Addr, dev})
+		}
+	}
+	return all
+}

@@ -133,7 +133,7 @@ func readTakeover(t table) Takeover {
 		Fast:          t.flag("fast", true),
 		ProbeInterval: t.duration("probe_interval", 50*time.Millisecond, 10*time.Millisecond, time.Second),
 		Misses:        t.number("misses", 4, 1, 100),
-		Grace:         t.duration("grace", 150*time.Millisecond, 50*time.Millisecond, 5*time.Second),
+		Grace:         t.duration("grace", 150*time.Millisecond, 30*time.Millisecond, 5*time.Second),
 		Witnesses:     t.witnesses("witnesses"),
 	}
 }

@@ -13,10 +13,13 @@ var unbuilt = []struct{ section, key, title, text string }{
 	{"", "hooks", "[hooks]", "hooks are not in this version of viplease; remove the section"},
 }
 
+// FastBuilt tells whether this version carries fast takeover out.
+const FastBuilt = false
+
 // describeUnbuilt tells what is accepted, since it is on by default, and yet
 // not carried out.
 func (c Config) describeUnbuilt(w io.Writer) {
-	if c.Takeover.Fast {
+	if c.Takeover.Fast && !FastBuilt {
 		fmt.Fprintln(w, "note: takeover.fast is not in this version of viplease: every takeover waits W, as with fast = false")
 	}
 }

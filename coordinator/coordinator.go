@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"viplease/coordinator/plan"
+	"viplease/sentinel"
 )
 
 // Config is what a Coordinator needs to know.
@@ -42,9 +43,11 @@ type Coordinator struct {
 	authority atomic.Int64 // boot time until which announcements are allowed
 	turned    atomic.Int64 // boot time of the loop's last turn
 	pending   pendingLease
-	sick      chan error    // the first reason to stop at once
-	handoff   chan struct{} // to the next process
-	ended     chan struct{} // closed when the loop has ended
+	watched   chan sentinel.Viewed // the latest view, for the sentinel's lane
+	shownTo   int                  // version of what that lane was told last
+	sick      chan error           // the first reason to stop at once
+	handoff   chan struct{}        // to the next process
+	ended     chan struct{}        // closed when the loop has ended
 	running   sync.WaitGroup
 }
 
@@ -61,6 +64,7 @@ func New(cfg Config, ports Ports) *Coordinator {
 		shown:   map[plan.Address]bool{},
 		reread:  make(chan struct{}, 1),
 		memos:   make(chan memo, 16),
+		watched: make(chan sentinel.Viewed, 1),
 		sick:    make(chan error, 1),
 		handoff: make(chan struct{}, 1),
 		ended:   make(chan struct{}),
@@ -107,6 +111,9 @@ func (c *Coordinator) Run(ctx context.Context, memory plan.Remembered) (err erro
 	c.task(work, "ears", c.hear)
 	if c.ports.Health != nil {
 		c.task(work, "health checks", c.judgeHealth)
+	}
+	if c.fast() {
+		c.task(work, "sentinel", c.sentinelLane)
 	}
 	view := plan.New(c.cfg.Plan, c.ports.Now())
 	view.Apply(memory, c.ports.Now())
@@ -183,6 +190,7 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 			c.dispatch(work, view, a)
 		}
 		c.ports.Observer.Turned(late, c.ports.Now().Boot-now.Boot)
+		c.show(view)
 		c.remember(view)
 		c.tell(view.Notes(), now)
 		if view.Done() {

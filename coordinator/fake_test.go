@@ -158,6 +158,8 @@ func (e *fakeEtcd) PutState(ctx context.Context, node string, _ plan.Registratio
 	return e.put(ctx, "states/"+node, value)
 }
 
+func (e *fakeEtcd) Contest(context.Context, string, plan.Contest) (bool, error) { return false, nil }
+
 func (e *fakeEtcd) PutOnce(ctx context.Context, key string, value []byte) error {
 	return e.put(ctx, key, value)
 }
@@ -346,6 +348,6 @@ func (fakeEars) Run(ctx context.Context, _ func(plan.Address, string)) error {
 
 func (fakeEars) Set(map[string][]netip.Addr) {}
 
-func (fakeEars) Probe(context.Context, []plan.Address) (map[plan.Address]string, error) {
+func (fakeEars) Probe(context.Context, []plan.Address, bool) (map[plan.Address]string, error) {
 	return nil, nil
 }

@@ -161,9 +161,9 @@ func (c *Coordinator) probe(ctx context.Context, a plan.ProbeAddresses) error {
 	for _, it := range a.Items {
 		all = append(all, it.Addresses...)
 	}
-	found, err := c.ports.Ears.Probe(asking, all)
+	found, err := c.ports.Ears.Probe(asking, all, a.Quick)
 	for _, it := range a.Items {
-		f := plan.AddressesProbed{VIP: it.VIP, Err: err}
+		f := plan.AddressesProbed{VIP: it.VIP, Quick: a.Quick, Err: err}
 		for _, addr := range it.Addresses {
 			if rival, ok := found[addr]; ok {
 				f.Rival = rival
@@ -351,6 +351,9 @@ func (c *Coordinator) carryOut(ctx context.Context, a plan.Action) plan.Fact {
 		}
 		f.Writes, f.MemberRev, f.Highest = a.Writes, a.MemberRev, a.Highest
 		return f
+	case plan.Contest:
+		applied, err := c.ports.Claims.Contest(ctx, node, a)
+		return plan.ContestAnswered{Contest: a, Applied: applied && err == nil, Err: err}
 	case plan.Renew:
 		ttl, err := c.ports.Registry.Renew(ctx, a.Lease)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"viplease/coordinator/plan"
+	"viplease/sentinel"
 )
 
 // Ports are the ways out of this package. main connects them to the drivers, tests to fakes.
@@ -25,6 +26,7 @@ type Ports struct {
 	Connections Connections // nil: they are left alone
 	Health      Health      // nil: there are no health checks
 	Observer    Observer    // nil: nobody counts
+	Sentry      Sentry      // used only if Plan.Fast is set
 }
 
 // What an error of Registry or Claims may be; any other means: try again.
@@ -56,6 +58,8 @@ type Claims interface {
 	Commit(ctx context.Context, node string, c plan.Commit) (plan.ClaimsCommitted, error)
 	PutState(ctx context.Context, node string, r plan.Registration, value []byte) error
 	PutOnce(ctx context.Context, key string, value []byte) error
+	// Contest tells whether it was applied; it was not, or nobody knows, if there is an error.
+	Contest(ctx context.Context, node string, c plan.Contest) (applied bool, err error)
 }
 
 // Feed is how this node learns what stands in etcd.
@@ -87,6 +91,18 @@ type Connections interface {
 type Health interface {
 	// Run delivers the first verdict of each check and every other after it, until ctx ends (nil) or it cannot go on.
 	Run(ctx context.Context, deliver func(plan.HealthJudged)) error
+}
+
+// Sentry asks single hosts on the LAN whether they are there, and hears who is.
+type Sentry interface {
+	// Run delivers, from several goroutines, what sentinel.Machine has to know. It ends with ctx (nil).
+	Run(ctx context.Context, deliver func(sentinel.Fact)) error
+	// Listen says on which links, instead of all earlier ones. It does not wait.
+	Listen(links []string)
+	// Ask never waits. Listen, Ask and Witnesses are called from one goroutine.
+	Ask(p sentinel.Probe) error
+	// Witnesses are the hosts, no members, that can tell this node whether it is cut off, as of now.
+	Witnesses() []sentinel.Host
 }
 
 // Events tells what changes on this host.
@@ -126,8 +142,8 @@ type Ears interface {
 	Run(ctx context.Context, deliver func(a plan.Address, hardware string)) error
 	// Set says which addresses to listen for, by link, instead of all earlier ones.
 	Set(want map[string][]netip.Addr)
-	// Probe asks for addresses that are not up here, and returns who answered. It takes some 0.15 s.
-	Probe(ctx context.Context, addresses []plan.Address) (map[plan.Address]string, error)
+	// Probe asks for addresses that are not up here, and returns who answered. It takes some 0.15 s; quick, some 15 ms.
+	Probe(ctx context.Context, addresses []plan.Address, quick bool) (map[plan.Address]string, error)
 }
 
 // Memory is what the next process of this boot must know.

@@ -17,9 +17,10 @@ type Snapshot struct {
 	Frozen   string         `json:"frozen,omitempty"`
 	Etcd     EtcdStatus     `json:"etcd"`
 	Self     SelfStatus     `json:"self"`
-	Members  []MemberStatus `json:"members"` // by node name
-	VIPs     []VIPStatus    `json:"vips"`    // by name
-	Events   []Event        `json:"events"`  // oldest first, the last few hundred
+	Takeover FastStatus     `json:"takeover"` // this node's part in fast takeover
+	Members  []MemberStatus `json:"members"`  // by node name
+	VIPs     []VIPStatus    `json:"vips"`     // by name
+	Events   []Event        `json:"events"`   // oldest first, the last few hundred
 }
 
 // EtcdStatus is this node's standing with etcd.
@@ -40,6 +41,7 @@ type SelfStatus struct {
 type (
 	MemberStatus = plan.MemberStatus
 	VIPStatus    = plan.VIPStatus
+	FastStatus   = plan.FastStatus
 )
 
 // Event is something an operator may want to know about, as this node saw it.

@@ -19,10 +19,11 @@ type Answer struct {
 	Changed   []Entry // claims written after the revision asked for
 	Count     int64   // number of keys below "claims/": it differs from the caller's own number when one was deleted
 	Challenge *Entry  // challenges/<node>; nil: nobody challenges
+	Eviction  *Entry  // evictions/<node>; nil: there was none
 }
 
 // Check asks etcd who holds what, now: it is what authority is made of. One linearizable read-only transaction gets members/<node>,
-// the claims written after revision since, the number of claims, and challenges/<node>. It goes to one server, and to a second one
+// the claims written after revision since, the number of claims, challenges/<node> and evictions/<node>. It goes to one server, and to a second one
 // when that has not answered within half of the timeout; it ends after the timeout, and an answer that took longer by the clock of
 // Config.Now is [ErrLate].
 //
@@ -52,13 +53,14 @@ func (s *Store) checkOn(ctx context.Context, c *conn, node string, since int64) 
 		clientv3.OpGet(s.key(members+node)),
 		clientv3.OpGet(s.key(claims), append(changed, clientv3.WithKeysOnly())...),
 		clientv3.OpGet(s.key(challenges+node)),
+		clientv3.OpGet(s.key(evictions+node)),
 	)
 	t0 := s.cfg.Now()
 	r, err := txn.Commit()
 	if err != nil {
 		return Answer{}, hint(err)
 	}
-	if len(r.Responses) != 3 || r.Header.GetRevision() <= 0 {
+	if len(r.Responses) != 4 || r.Header.GetRevision() <= 0 {
 		return Answer{}, errShape
 	}
 	a := Answer{T0: t0, Cluster: r.Header.GetClusterId(), Revision: r.Header.GetRevision()}
@@ -68,6 +70,7 @@ func (s *Store) checkOn(ctx context.Context, c *conn, node string, since int64) 
 	held := r.Responses[1].GetResponseRange()
 	a.Count = held.GetCount()
 	a.Challenge = s.first(r.Responses[2].GetResponseRange().GetKvs())
+	a.Eviction = s.first(r.Responses[3].GetResponseRange().GetKvs())
 	if len(held.GetKvs()) == 0 {
 		return a, nil
 	}

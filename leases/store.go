@@ -22,6 +22,7 @@ const (
 	states     = "states/"
 	claims     = "claims/"
 	challenges = "challenges/"
+	evictions  = "evictions/"
 )
 
 const (

@@ -54,7 +54,19 @@ type (
 	// Reread the store: the view and a check do not agree. Answered by SnapshotRead.
 	Reread struct{}
 	// ProbeAddresses asks the LAN whether somebody uses the addresses. Answered by one AddressesProbed per item.
-	ProbeAddresses struct{ Items []Item }
+	ProbeAddresses struct {
+		Items []Item
+		Quick bool // twice within a few milliseconds: before a fast takeover [F5]
+	}
+	// Contest writes a challenge, or what follows from one, in one transaction: all or nothing. Answered by ContestAnswered.
+	Contest struct {
+		Kind      ContestKind
+		Ward      string
+		MemberRev int64 // this node's registration, which must stand
+		Guards    []Guard
+		Puts      []Put
+		Deletes   []string
+	}
 	// Announce the addresses of a VIP, now and on schedule until they are deleted. Kept: they were up all along, so only the slow refresh is due.
 	// Not answered.
 	Announce struct {
@@ -114,6 +126,7 @@ type ClaimWrite struct {
 	Claim      Claim
 	Cause      string     // of a take or a transfer, for those who count
 	Probe      bool       // a take: ask the LAN before raising; its last holder may not be what answers
+	Quick      bool       // a take after an eviction: rivals are answered quickly for W [F6]
 	IfMod      int64      // the claim's mod revision; 0: the key must not exist
 	OwnerGone  *MemberRef // the old owner's registration must not stand
 	TargetHere *MemberRef // the target's registration must stand
@@ -141,6 +154,7 @@ func (ProbeAddresses) action() {}
 func (ReadNeighbors) action()  {}
 func (Tell) action()           {}
 func (WriteNeighbors) action() {}
+func (Contest) action()        {}
 func (Revoke) action()         {}
 func (Deregister) action()     {}
 
@@ -165,6 +179,7 @@ func (a RaiseAddresses) String() string { return fmt.Sprintf("raise %s", items(a
 func (a DelAddresses) String() string   { return fmt.Sprintf("del %s", items(a.Items)) }
 func (a ReadAddresses) String() string  { return "read addresses" }
 func (a Revoke) String() string         { return "revoke" }
+func (a Contest) String() string        { return string(a.Kind) + " " + a.Ward }
 func (a ProbeAddresses) String() string { return "probe " + items(a.Items) }
 func (a Reread) String() string         { return "reread" }
 func (a ReadNeighbors) String() string  { return "read neighbours" }

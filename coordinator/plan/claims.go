@@ -28,6 +28,9 @@ func (d *decision) claims() {
 		d.do(Commit{MemberRev: v.self.reg.MemberRev, Highest: v.etcd.highest, Writes: writes[:n]})
 		writes = writes[n:]
 	}
+	if len(d.asks) > 0 {
+		d.do(ProbeAddresses{Items: d.asks, Quick: true})
+	}
 }
 
 func (d *decision) write(vip string, c claim, l *local) (ClaimWrite, bool) {
@@ -35,6 +38,8 @@ func (d *decision) write(vip string, c claim, l *local) (ClaimWrite, bool) {
 	switch {
 	case v.mine(c):
 		return d.writeMine(vip, c, l)
+	case v.own(c) && v.evicted(c) && (l.some || l.op != idle):
+		return ClaimWrite{}, false // it comes down first
 	case v.own(c):
 		return d.restamp(vip, c), true // a node that is joining keeps what it holds
 	case !c.holds() && l.lost && l.up && d.now.Boot < v.keepUntil(l) && v.vipHere(vip) && !errors.Is(c.foreign, errNewer):
@@ -59,7 +64,7 @@ func (d *decision) write(vip string, c claim, l *local) (ClaimWrite, bool) {
 func (d *decision) empty(vip string, c claim, l *local) ClaimWrite {
 	n := d.next(vip, c)
 	n.Node, n.Reg, n.MemberRev, n.To, n.Accept = "", "", 0, "", 0
-	n.Empty, n.Stay, n.Why = true, false, "nobody is known to hold it"
+	n.Empty, n.Stay, n.Fast, n.Why = true, false, Terms{}, "nobody is known to hold it"
 	wait := max(d.v.cfg.Wait, d.v.etcd.widest(), l.lostWait, c.wait())
 	n.WaitMS = int64((wait + time.Millisecond - 1) / time.Millisecond)
 	if d.v.vipHere(vip) {
@@ -98,7 +103,7 @@ func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 			}
 			return ClaimWrite{VIP: vip, Kind: Cancel, Claim: n, IfMod: c.mod}, true
 		}
-	case c.WaitMS != d.stampWait(vip, c):
+	case c.WaitMS != d.stampWait(vip, c) || c.Fast != d.stampFast(vip, c):
 		return d.restamp(vip, c), true
 	default:
 		if m, ok := d.move(vip); ok {
@@ -162,7 +167,7 @@ func (d *decision) stamped(vip string, c claim) Claim {
 		n.Since = d.now.Wall
 	}
 	n.Node, n.Reg, n.MemberRev, n.WaitMS = v.cfg.Node, v.self.reg.ID, v.self.reg.MemberRev, d.stampWait(vip, c)
-	n.To, n.Accept, n.Empty, n.Contested = "", 0, false, false
+	n.To, n.Accept, n.Empty, n.Contested, n.Fast = "", 0, false, false, d.stampFast(vip, c)
 	if v.vipHere(vip) && !v.mine(c) && !v.own(c) {
 		n.Addresses = v.texts[vip]
 	}
@@ -197,7 +202,7 @@ func (d *decision) restamp(vip string, c claim) ClaimWrite {
 func (d *decision) release(vip string, c claim, why string) ClaimWrite {
 	n := d.next(vip, c)
 	n.Node, n.Reg, n.MemberRev, n.To, n.Accept = "", "", 0, "", 0
-	n.Stay, n.Contested = false, d.v.local[vip].contested
+	n.Stay, n.Fast, n.Contested = false, Terms{}, d.v.local[vip].contested
 	n.Why = fmt.Sprintf("released by %s: %s", d.v.cfg.Node, why)
 	return ClaimWrite{VIP: vip, Kind: Release, Claim: n, IfMod: c.mod}
 }
@@ -207,7 +212,7 @@ func (d *decision) transfer(vip string, c claim) ClaimWrite {
 	target := v.etcd.members[c.To]
 	n := d.next(vip, c)
 	n.Node, n.Reg, n.MemberRev, n.To, n.Accept = c.To, target.Reg, target.create, "", 0
-	n.Since, n.Stay = d.now.Wall, v.local[vip].stays
+	n.Since, n.Stay, n.Fast = d.now.Wall, v.local[vip].stays, Terms{}
 	n.Why = fmt.Sprintf("moved from %s: %s", v.cfg.Node, c.Why)
 	return ClaimWrite{VIP: vip, Kind: Transfer, Claim: n, IfMod: c.mod, Cause: transferCause(c), TargetHere: &MemberRef{c.To, target.create}}
 }
@@ -274,12 +279,19 @@ func (d *decision) take(vip string, c claim, l *local) (ClaimWrite, bool) {
 		return ClaimWrite{}, false
 	}
 	free, why, ok := d.free(vip, c)
+	probe := c.Node != "" || c.Empty || c.Contested
+	switch d.quickly(vip, c, l) {
+	case asking:
+		return ClaimWrite{}, false
+	case quiet:
+		free, why, probe = 0, c.Node+" was evicted: it does not answer on the LAN", false
+	}
 	if !ok || !d.at(max(free, v.notBefore)) || v.rivalName(vip, d.now.Boot) != "" {
 		return ClaimWrite{}, false
 	}
 	n := d.stamped(vip, c)
 	n.Since, n.Why, n.Stay = d.now.Wall, why, false
-	w := ClaimWrite{VIP: vip, Kind: Take, Claim: n, IfMod: ifMod(c), Cause: takeCause(c), Probe: c.Node != "" || c.Empty || c.Contested}
+	w := ClaimWrite{VIP: vip, Kind: Take, Claim: n, IfMod: ifMod(c), Cause: takeCause(c), Probe: probe, Quick: !probe && c.Node != ""}
 	if c.valid() && c.Node != "" {
 		owner := c.owner()
 		w.OwnerGone = &owner

@@ -3,6 +3,8 @@ package plan
 import (
 	"net/netip"
 	"time"
+
+	"viplease/sentinel"
 )
 
 // Config is what the core must know of its node. It does not change while a View lives.
@@ -19,6 +21,7 @@ type Config struct {
 	CheckTimeout  time.Duration
 	Wait          time.Duration // W, the takeover wait
 	Mature        time.Duration
+	Fast          sentinel.Config // of fast takeover; zero: strict mode, this node takes no part in it
 
 	ARPCache time.Duration // how often the kernel's tables of neighbours are read; 0: nobody is told directly
 	Notices  []Notice
@@ -94,5 +97,9 @@ const (
 	backoffMost  = time.Minute
 	rivalTimeout = 100 * time.Millisecond // a rival was heard: authority is confirmed by then, or the VIP is withdrawn
 	defendEvery  = 10 * time.Second       // between two defences of an address (RFC 5227 section 1.1, DEFEND_INTERVAL)
+	defendFast   = 100 * time.Millisecond // within W of a fast takeover [F6]
+	quickMost    = time.Second            // how long a quick probe before a fast takeover counts [F5]
+	calmAfter    = 10 * time.Minute       // without an eviction, mature is what the configuration says again [F12]
+	matureMost   = 5 * time.Minute        // as far as it doubles
 	fightsMost   = 5                      // how often in a minute an address that something else removed is put back
 )

@@ -10,6 +10,7 @@ import (
 func Decide(v *View, now Now) ([]Action, time.Duration) {
 	d := &decision{v: v, now: now, wake: never}
 	d.addresses() // removals first: nothing delays them
+	d.contests()
 	d.registration()
 	d.claims()
 	d.check()
@@ -29,7 +30,8 @@ type decision struct {
 	urgent  bool  // an address waits for a fresh check
 	after   int64 // that was answered at this revision or a later one
 	tries   int
-	slotted bool // a slot of the round is being taken by this decision
+	asks    []Item // VIPs to be asked for on the LAN before a fast takeover
+	slotted bool   // a slot of the round is being taken by this decision
 }
 
 func (d *decision) do(a Action) { d.actions = append(d.actions, a) }
@@ -107,8 +109,8 @@ func (d *decision) check() {
 	if s.phase != registered || s.checkBusy || !v.etcd.synced {
 		return
 	}
-	urgent := d.urgent && (!s.good.have || s.good.revision < d.after || d.now.Boot-s.good.t0 >= raiseMargin)
-	if (urgent && d.at(s.urgentAt) || d.at(s.checkAt)) && !d.stuck() {
+	urgent := d.urgent && (!s.good.have || s.good.revision < d.after || d.now.Boot-s.good.t0 >= v.freshMost())
+	if ((urgent || v.wantsRead()) && d.at(s.urgentAt) || d.at(s.checkAt)) && !d.stuck() {
 		d.do(Check{Since: v.etcd.rev, Keys: v.etcd.oldKeys(v.etcd.rev), Highest: v.etcd.highest})
 	}
 }
@@ -118,7 +120,7 @@ func (d *decision) wanted() State {
 	v := d.v
 	state, why, until := v.readiness(d.now.Boot)
 	d.at(until)
-	st := State{V: Format, State: state, Why: why, Since: d.now.Wall, Weight: v.cfg.Weight, Digest: v.digest, Planner: Planner, WaitMS: v.waitMS()}
+	st := State{V: Format, State: state, Why: why, Since: d.now.Wall, Weight: v.cfg.Weight, Digest: v.digest, Planner: Planner, WaitMS: v.waitMS(), Fast: v.takesPart()}
 	last := ""
 	for _, vip := range v.names {
 		why := ""
@@ -157,6 +159,10 @@ func (d *decision) cannot(vip string) string {
 	switch {
 	case l.place.Why != "":
 		return l.place.Why
+	case d.v.cutOff(vip) != "":
+		return "nobody is heard on " + d.v.cutOff(vip)
+	case d.v.unanswered(vip) && d.v.mine(d.v.etcd.claims[vip]):
+		return "it was challenged, and its address is not up"
 	case l.fails > 0 && !d.at(l.raiseAt):
 		return l.why
 	}
@@ -170,7 +176,7 @@ func (d *decision) state() {
 	}
 	want, have := d.wanted(), v.etcd.states[v.cfg.Node]
 	same := !have.lost && have.State.State == want.State && have.Why == want.Why && have.Weight == want.Weight && have.Digest == want.Digest &&
-		have.Planner == want.Planner && have.WaitMS == want.WaitMS && slices.Equal(have.Cannot, want.Cannot) && slices.Equal(have.Because, want.Because) &&
+		have.Planner == want.Planner && have.WaitMS == want.WaitMS && have.Fast == want.Fast && slices.Equal(have.Cannot, want.Cannot) && slices.Equal(have.Because, want.Because) &&
 		slices.EqualFunc(have.Checks, want.Checks, CheckState.equal) && slices.Equal(have.Recovers, want.Recovers)
 	if !same && !s.stateBusy && d.at(s.stateAt) {
 		if have.State.State == want.State && slices.Equal(have.Cannot, want.Cannot) && slices.Equal(have.Recovers, want.Recovers) {

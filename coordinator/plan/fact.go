@@ -1,6 +1,10 @@
 package plan
 
-import "time"
+import (
+	"time"
+
+	"viplease/sentinel"
+)
 
 // Fact is something that happened. Facts may be lost, repeated or reordered: the next observation heals it.
 type Fact interface{ fact() }
@@ -44,6 +48,8 @@ type (
 		Member    []byte  // and its value
 		Changed   []Entry // claims changed after Since
 		Count     int64   // how many claims there are
+		Challenge *Entry  // challenges/<node>; nil: there is none
+		Eviction  *Entry  // evictions/<node>; nil: there is none
 	}
 	// CheckFailed: no usable answer.
 	CheckFailed struct{ Err error }
@@ -120,9 +126,19 @@ type (
 		Present bool
 	}
 
+	// SentinelDecided: what the sentinel wants done. It has looked at the LAN alone.
+	SentinelDecided struct{ Action sentinel.Action }
+	// ContestAnswered: what came of a Contest. Applied is false, too, when nobody knows: the watch will tell.
+	ContestAnswered struct {
+		Contest Contest
+		Applied bool
+		Err     error
+	}
+
 	// AddressesProbed: what answered for a VIP before it is raised. Err: nothing can be said.
 	AddressesProbed struct {
 		VIP   string
+		Quick bool
 		Rival string // hardware address; "": silence
 		Err   error
 	}
@@ -187,6 +203,8 @@ func (AddressesDeleted) fact()  {}
 func (AddressesObserved) fact() {}
 func (AddressChanged) fact()    {}
 func (AddressesProbed) fact()   {}
+func (SentinelDecided) fact()   {}
+func (ContestAnswered) fact()   {}
 func (RivalHeard) fact()        {}
 func (HealthJudged) fact()      {}
 func (NeighborsRead) fact()     {}

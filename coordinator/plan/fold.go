@@ -77,6 +77,8 @@ func (v *View) fold(changed []Entry, deleted []Deleted, now time.Duration) {
 
 func (v *View) judge(now time.Duration) {
 	v.evidence.judge(&v.etcd, v.vips, now)
+	v.judgeFast(now)
+	v.expel(now)
 	for vip, c := range v.etcd.claims {
 		if v.mine(c) || v.own(c) {
 			v.of(vip) // one that is not configured any more has to be given back [A7]
@@ -207,6 +209,9 @@ func (v *View) foldWrite(w ClaimWrite, r WriteResult, revision int64, now time.D
 func (v *View) won(w ClaimWrite, before claim, revision int64, now time.Duration) {
 	switch w.Kind {
 	case Take:
+		if w.Quick {
+			v.of(w.VIP).defend = now + v.cfg.Wait
+		}
 		v.notes = append(v.notes, Note{VIP: w.VIP, Node: v.cfg.Node, What: "claimed", Why: w.Claim.Why, Cause: w.Cause, Grade: Detail})
 	case Transfer:
 		v.notes = append(v.notes, Note{VIP: w.VIP, Node: v.cfg.Node, What: "transferred", Why: "to " + w.Claim.Node + ": " + before.Why, Cause: w.Cause})

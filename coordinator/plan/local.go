@@ -29,6 +29,8 @@ type local struct {
 	probe, probing bool  // the LAN has to be asked before it is raised; is being asked
 	asked          int64 // mod revision of the claim when that began
 	contested      bool  // and somebody answered
+	quick          quick
+	defend         time.Duration // rivals are answered quickly until then [F6]
 	rival          rival
 
 	able    time.Duration // since when its place is good again; 0: it always was
@@ -193,6 +195,8 @@ func (v *View) whyDown(vip string, now time.Duration) string {
 		return "stopping"
 	case l.place.Why != "":
 		return l.place.Why
+	case v.cutOff(vip) != "":
+		return "nobody is heard on " + v.cutOff(vip)
 	}
 	if why, _ := v.forbids(vip); why != "" {
 		return why
@@ -275,6 +279,10 @@ func (v *View) fought(vip string, l *local, now time.Duration) {
 
 func (v *View) foldProbed(f AddressesProbed, now time.Duration) {
 	l, c := v.of(f.VIP), v.etcd.claims[f.VIP]
+	if f.Quick {
+		l.quick.busy, l.quick.at, l.quick.rival = false, now, f.Rival != "" || f.Err != nil
+		return
+	}
 	l.probing = false
 	if !v.mine(c) || c.mod != l.asked {
 		return // it may have been given away meanwhile, and its holder answered

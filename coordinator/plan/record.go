@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"viplease/sentinel"
 )
 
 // Format is the version of every value that viplease writes to etcd, field "v". A reader ignores fields that it does not know.
@@ -44,6 +46,7 @@ type State struct {
 	Digest  string    `json:"digest"` // of the placement configuration: configs/<digest>
 	Planner int       `json:"planner"`
 	WaitMS  int64     `json:"wait_ms"`           // its takeover wait W
+	Fast    bool      `json:"fast,omitempty"`    // it takes part in fast takeover
 	Cannot  []string  `json:"cannot,omitempty"`  // VIPs of that configuration which it cannot hold now
 	Because []string  `json:"because,omitempty"` // why not, for each of Cannot; "": as the one before
 
@@ -68,6 +71,7 @@ type Claim struct {
 	MemberRev int64     `json:"member_rev,omitempty"` // and the create revision of its member key
 	Contested bool      `json:"contested,omitempty"`  // released because a machine outside the cluster answers for it
 	WaitMS    int64     `json:"wait_ms"`              // the holder's takeover wait W
+	Fast      Terms     `json:"fast,omitzero"`        // the holder plays by the rules of fast takeover, and asks for this; zero: W applies
 	To        string    `json:"to,omitempty"`         // a move under way: the target
 	Accept    int64     `json:"accept,omitempty"`     // the target's member_rev, once it is ready to raise the VIP
 	Moved     int64     `json:"moved,omitempty"`      // revision of the last moves/<vip> that was carried out, or tried
@@ -77,6 +81,45 @@ type Claim struct {
 	Why       string    `json:"why,omitempty"`
 	Try       string    `json:"try"`    // the attempt that wrote it, unique
 	Writes    int64     `json:"writes"` // how often the key has been written: etcd's own version of it, else something else wrote it
+}
+
+// Terms are what the holder of a claim asks of whoever would evict it, because it keeps its own part within it; see package sentinel.
+type Terms struct {
+	GraceMS   int64 `json:"grace_ms"`
+	SilenceMS int64 `json:"silence_ms"`
+}
+
+func termsOf(t sentinel.Terms) Terms {
+	up := func(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
+	return Terms{up(t.Grace), up(t.Silence)}
+}
+
+func (t Terms) sentinel() sentinel.Terms {
+	return sentinel.Terms{Grace: waitOf(t.GraceMS), Silence: waitOf(t.SilenceMS)}
+}
+
+// covers tells whether who kept to these terms kept to the others as well.
+func (t Terms) covers(o Terms) bool { return t.GraceMS >= o.GraceMS && t.SilenceMS >= o.SilenceMS }
+
+// Challenge is the value of challenges/<node>: a guard says that the node does not answer on the LAN. It hangs on the guard's lease. The consent of the
+// other guard, challenges/<node>/<guard>, has the same value.
+type Challenge struct {
+	V         int    `json:"v"`
+	MemberRev int64  `json:"member_rev"` // of the registration that is challenged
+	VIP       string `json:"vip"`        // that does not answer
+	ClaimMod  int64  `json:"claim_mod"`  // revision of its claim
+	By        string `json:"by"`         // the guard
+	ByRev     int64  `json:"by_rev"`     // and its registration
+}
+
+// Eviction is the value of evictions/<node>: the last registration of the node that was ended by its guards.
+type Eviction struct {
+	V         int       `json:"v"`
+	MemberRev int64     `json:"member_rev"`
+	Kept      Terms     `json:"kept"` // what the guard kept to: evidence only against claims whose terms it covers
+	By        string    `json:"by"`
+	At        time.Time `json:"at,omitzero"`
+	Count     int       `json:"count"` // evictions of this node, each within ten minutes of the one before
 }
 
 // Layout is the value of configs/<digest>: the VIPs that a configuration yields, written once.
@@ -143,6 +186,14 @@ func decodeState(value []byte) (State, error) {
 	s, err := decode(value, func(s *State) int { return s.V })
 	s.Weight = min(max(s.Weight, 1), 1000)
 	return s, err
+}
+
+func decodeChallenge(value []byte) (Challenge, error) {
+	return decode(value, func(c *Challenge) int { return c.V })
+}
+
+func decodeEviction(value []byte) (Eviction, error) {
+	return decode(value, func(e *Eviction) int { return e.V })
 }
 
 func decodeIntent(value []byte) (Intent, error) {

@@ -233,6 +233,7 @@ func (v *View) foldCheck(f CheckAnswered, now time.Duration) {
 		s.checkErr = errors.New("answered too late")
 		return
 	case f.MemberRev != s.reg.MemberRev:
+		v.foldCheckKeys(f, now)
 		v.lapse("the member key of this registration is gone", now)
 		return
 	}
@@ -243,6 +244,7 @@ func (v *View) foldCheck(f CheckAnswered, now time.Duration) {
 			s.written = f.Member
 		}
 	}
+	v.foldCheckKeys(f, now)
 	v.fold(f.Changed, nil, now)
 	created := createdIn(f)
 	if f.Keys+created != f.Count {
@@ -254,6 +256,10 @@ func (v *View) foldCheck(f CheckAnswered, now time.Duration) {
 	if s.adopted {
 		s.adopted = false
 		v.adopt(now)
+	}
+	if _, accused := v.accused(); accused {
+		s.urgentAt = now + v.cfg.CheckInterval/10
+		return // [F1]
 	}
 	v.noteAnswer(s.good.t0, now)
 	s.good = good{true, max(s.good.t0, f.T0), f.MemberRev, max(s.good.revision, f.Revision)}
@@ -307,6 +313,8 @@ func (v *View) wentBack(why string, now time.Duration) {
 	v.alarm("", "store went back", why+": everything is withdrawn and forgotten")
 	v.etcd = newStore(v.etcd.own)
 	v.evidence = newEvidence()
+	v.fast.queue, v.fast.read, v.fast.checked = nil, 0, 0
+	clear(v.fast.busy)
 	v.notBefore = now + v.cfg.Wait
 	v.self.revoke = v.self.reg.Lease // it may stand again, and keep the name from the next registration
 	v.self.phase, v.self.pending, v.self.known, v.self.adopted = unregistered, "", nil, false
@@ -335,11 +343,12 @@ func (v *View) wrote(err error) {
 
 // readiness is what this node says of itself now.
 func (v *View) readiness(now time.Duration) (state, why string, until time.Duration) {
-	switch due := v.self.mature + v.cfg.Mature; {
+	since, mature := v.maturing(now)
+	switch due := since + mature; {
 	case v.self.leaving:
 		return StateLeaving, "stopping", never
 	case now < due:
-		return StateJoining, fmt.Sprintf("ready once registered and healthy for %v", v.cfg.Mature), due
+		return StateJoining, fmt.Sprintf("ready once registered and healthy for %v", mature), due
 	}
 	return StateReady, "", never
 }

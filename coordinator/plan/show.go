@@ -14,6 +14,10 @@ func (v *View) mayShow(vip string, now time.Duration) (until time.Duration, ok b
 		return 0, false
 	case !v.self.freshCheck(): // and a check confirmed that it stands
 		return 0, false
+	case !v.plays(c): // this node holds to what the claim says of its holder
+		return 0, false
+	case !l.up && v.self.good.t0 < v.foundSince(vip): // a check from before this node was cut off says nothing [F4]
+		return 0, false
 	case !v.means(vip, c): // the claim is about these addresses
 		return 0, false
 	case !l.up && (v.self.good.revision < c.mod || v.otherName(vip, never64, now) != ""): // and no other is, as a check since it was won tells
@@ -28,6 +32,9 @@ func (v *View) mayShow(vip string, now time.Duration) (until time.Duration, ok b
 		return 0, false
 	}
 	until = v.self.good.t0 + v.cfg.CheckTimeout // rule 1: what W counts on
+	if !l.up {
+		until = v.self.good.t0 + v.addWithin() // what an eviction counts on [F1]
+	}
 	return until, now < until
 }
 
@@ -48,6 +55,9 @@ func (v *View) mayKeep(vip string, now time.Duration) bool {
 		return false
 	case !v.etcd.synced: // a new process has not read yet; one whose store went back has forgotten
 		return v.notBefore == 0
+	}
+	if v.evicted(c) {
+		return false // others need not wait
 	}
 	return v.mine(c) || v.own(c) || !c.holds() && v.vipHere(vip) && l.lost
 }
@@ -98,13 +108,29 @@ func (d *decision) addresses() {
 		d.do(DelAddresses{del})
 	}
 	if len(probe) > 0 {
-		d.do(ProbeAddresses{probe})
+		d.do(ProbeAddresses{Items: probe})
 	}
-	if len(raise) > 0 {
-		t0 := v.self.good.t0
+	if t0 := v.self.good.t0; len(raise) > 0 && !v.takesPart() {
 		d.do(RaiseAddresses{Items: raise, T0: t0, Until: t0 + v.cfg.CheckTimeout})
+	} else {
+		d.burst(raise, false, v.cfg.CheckTimeout)
+		d.burst(raise, true, v.addWithin()) // sooner: what an eviction counts on [F1]
 	}
 	d.actions = append(d.actions, announce...)
+}
+
+// burst raises those of the items that are added, or those that are refreshed.
+func (d *decision) burst(all []Item, fresh bool, within time.Duration) {
+	var part []Item
+	for _, it := range all {
+		if it.Fresh == fresh {
+			part = append(part, it)
+		}
+	}
+	if len(part) > 0 {
+		t0 := d.v.self.good.t0
+		d.do(RaiseAddresses{Items: part, T0: t0, Until: t0 + within})
+	}
 }
 
 // unverified tells whether a rival was heard, and authority has not been confirmed in time since.
@@ -118,7 +144,15 @@ func (d *decision) unverified(l *local) bool {
 // defends tells whether a rival was heard, authority has been confirmed since, and the last defence is long enough ago.
 func (d *decision) defends(l *local) bool {
 	r := l.rival
-	return r.at > 0 && l.up && d.v.self.freshCheck() && d.v.self.good.t0 >= r.at && (r.defended == 0 || d.at(r.defended+defendEvery))
+	return r.at > 0 && l.up && d.v.self.freshCheck() && d.v.self.good.t0 >= r.at && (r.defended == 0 || d.at(r.defended+l.defendEvery(d.now.Boot)))
+}
+
+// defendEvery is the least time between two defences of an address.
+func (l *local) defendEvery(now time.Duration) time.Duration {
+	if now < l.defend {
+		return defendFast
+	}
+	return defendEvery
 }
 
 // both are the addresses that a VIP has here and those it had when they were last set.
@@ -136,7 +170,7 @@ func (l *local) both() []Address {
 func (d *decision) mustDelete(vip string) bool {
 	v, l := d.v, d.v.local[vip]
 	moved := l.place.Why == "" && len(l.set) > 0 && !slices.Equal(l.set, l.place.Addresses)
-	return !v.mayKeep(vip, d.now.Boot) || d.handing(vip) || d.shedding(vip) || moved || l.stray || l.place.Why != "" && v.etcd.synced && v.mine(v.etcd.claims[vip])
+	return !v.mayKeep(vip, d.now.Boot) || d.handing(vip) || d.shedding(vip) || moved || l.stray || v.cutOff(vip) != "" || l.place.Why != "" && v.etcd.synced && v.mine(v.etcd.claims[vip])
 }
 
 // wants tells whether this node should show the VIP as far as the claim goes.
@@ -153,7 +187,7 @@ func (d *decision) raise(vip string) (Item, bool) {
 		return Item{VIP: vip, Addresses: l.place.Addresses}, ok && v.self.good.t0 > l.t0
 	}
 	d.at(v.notBefore)
-	if !ok || d.now.Boot > until-raiseMargin {
+	if !ok || d.now.Boot > until-v.addMargin() {
 		if c := v.etcd.claims[vip]; !l.doubt && !l.giving && !c.born() {
 			d.urgent, d.after = true, max(d.after, c.mod)
 		}

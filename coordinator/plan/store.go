@@ -24,6 +24,9 @@ type store struct {
 	balance   asked // its revision tells which seats and which round came before
 	frozen    *Intent
 	round     roundKey
+
+	challenges map[string]challenge // by ward
+	evictions  map[string]eviction  // by node
 }
 
 // written is this node's own layout, as it stands in etcd.
@@ -72,6 +75,7 @@ func newStore(own written) store {
 		own:     own,
 		members: map[string]member{}, states: map[string]stated{}, claims: map[string]claim{}, neighbors: map[string]told{},
 		layouts: map[string]Layout{}, drains: map[string]Intent{}, pins: map[string]Intent{}, moves: map[string]asked{},
+		challenges: map[string]challenge{}, evictions: map[string]eviction{},
 	}
 }
 
@@ -143,6 +147,12 @@ func (s *store) put(e Entry) (matters bool) {
 			s.neighbors[key] = told{list, e.Mod}
 		}
 		return false
+	case "challenges":
+		s.putChallenge(key, e)
+		return false
+	case "evictions":
+		s.putEviction(key, e)
+		return false
 	case "drains":
 		s.drains[key] = intent(e.Value)
 	case "pins":
@@ -206,6 +216,10 @@ func (s *store) remove(key string, mod int64) {
 		if s.neighbors[key].mod < mod {
 			delete(s.neighbors, key)
 		}
+	case "challenges":
+		s.removeChallenge(key, mod)
+	case "evictions":
+		delete(s.evictions, key)
 	case "drains":
 		delete(s.drains, key)
 	case "pins":

@@ -16,6 +16,7 @@ type View struct {
 
 	etcd      store
 	evidence  evidence
+	fast      fast
 	self      self
 	health    []health          // of the checks of the configuration, in their order
 	local     map[string]*local // by VIP name; addresses that left the configuration stand under formerName
@@ -40,6 +41,7 @@ func New(cfg Config, now Now) *View {
 	v := &View{
 		cfg: cfg, vips: map[string]VIP{}, texts: map[string][]string{}, local: map[string]*local{},
 		evidence:  newEvidence(),
+		fast:      newFast(),
 		self:      newSelf(cfg, now),
 		health:    newHealth(cfg, now),
 		neighbors: neighborhood{heard: map[Neighbor]time.Duration{}},
@@ -81,6 +83,8 @@ func (v *View) of(vip string) *local {
 
 // Apply folds a fact that became known at now.
 func (v *View) Apply(f Fact, now Now) {
+	v.fast.wall = now.Wall
+	v.fast.changed(f)
 	switch f := f.(type) {
 	case Remembered:
 		v.self.remember(f, now.Boot)
@@ -154,6 +158,10 @@ func (v *View) Apply(f Fact, now Now) {
 		v.neighbors.telling = false
 	case NeighborsWritten:
 		v.foldNeighborsWritten(f, now.Boot)
+	case SentinelDecided:
+		v.foldSentinel(f.Action, now.Boot)
+	case ContestAnswered:
+		v.foldContest(f)
 	case Paused:
 		v.self.verify, v.self.checkAt = now.Boot, now.Boot
 		v.alarm("", "paused", f.Why)
@@ -205,6 +213,10 @@ func (v *View) Dispatched(actions []Action, now Now) {
 		case ProbeAddresses:
 			for _, it := range a.Items {
 				l := v.of(it.VIP)
+				if a.Quick {
+					l.quick = quick{ref: v.etcd.claims[it.VIP].owner(), busy: true}
+					continue
+				}
 				l.probing, l.asked = true, v.etcd.claims[it.VIP].mod
 			}
 		case Announce:
@@ -219,6 +231,8 @@ func (v *View) Dispatched(actions []Action, now Now) {
 			v.neighbors.untold, v.neighbors.telling = false, true
 		case WriteNeighbors:
 			v.neighbors.writing = true
+		case Contest:
+			v.fast.under(a)
 		case Revoke:
 			v.self.revoke = 0
 		case Reread:

@@ -29,6 +29,10 @@ type Options struct {
 	Log    io.Writer     // of judge and probe; nil: none
 
 	Release string // folder with another etcd and etcdctl, see lab.Options
+
+	Fast     bool   // fast takeover, without which W applies; overlaps across a cut may last until 10 ms after it healed
+	Takeover string // more TOML, in that table
+	Gateway  bool   // there is a router
 }
 
 // Timers of the daemons' default configuration, which the scenarios' bounds are made of.
@@ -38,6 +42,9 @@ const (
 	Wait = 4610 * time.Millisecond // W
 	Late = 1250 * time.Millisecond // how late the kernel may end an address
 )
+
+// healLimit is how long two hosts may answer after a cut has healed, in fast mode.
+const healLimit = 10 * time.Millisecond
 
 // Cluster is a lab with viplease on it. Its methods end the test when they fail, as those of the lab do.
 type Cluster struct {
@@ -56,7 +63,7 @@ func Start(t lab.T, o Options) *Cluster {
 	o.Nodes, o.VIPs, o.Etcd = or(o.Nodes, 3), or(o.VIPs, 10), or(o.Etcd, 1)
 	o.Probed, o.Mature = min(or(o.Probed, 20), o.VIPs), or(o.Mature, time.Second)
 	c := &Cluster{t: t, options: o}
-	c.Lab = lab.New(t, lab.Options{Nodes: o.Nodes, Etcd: o.Etcd, Release: o.Release})
+	c.Lab = lab.New(t, lab.Options{Nodes: o.Nodes, Etcd: o.Etcd, Release: o.Release, Gateway: o.Gateway})
 	for i := range o.VIPs {
 		if i%2 == 0 {
 			c.VIPs = append(c.VIPs, netip.AddrFrom4([4]byte{192, 168, 3, byte(100 + i/2)}))
@@ -71,7 +78,7 @@ func Start(t lab.T, o Options) *Cluster {
 	var err error
 	// The judge and the probe end with the test, before the lab does.
 	err = lab.Do(c.NetNS(), func() (err error) {
-		c.Judge, err = judge.Start(judge.Config{Machines: machines, VIPs: c.VIPs, Strict: true, Log: o.Log})
+		c.Judge, err = judge.Start(judge.Config{Machines: machines, VIPs: c.VIPs, Strict: !o.Fast, HealLimit: healLimit, Log: o.Log})
 		return err
 	})
 	c.must(err)
@@ -117,8 +124,32 @@ func (c *Cluster) Config(node string) string {
 	for _, v := range c.VIPs {
 		vips = append(vips, v.String())
 	}
-	return fmt.Sprintf("group = \"www\"\nnode = %q\nmature = \"%v\"\n%s\n[etcd]\nendpoints = [%s]\n\n[[pool]]\nname = \"pool\"\naddresses = [%s]\n%s",
-		node, c.options.Mature, c.options.Config, quoted(c.Etcd.Endpoints()), quoted(vips), c.options.Tables)
+	return fmt.Sprintf("group = \"www\"\nnode = %q\nmature = \"%v\"\n%s\n[etcd]\nendpoints = [%s]\n\n[[pool]]\nname = \"pool\"\naddresses = [%s]\n\n[takeover]\nfast = %t\n%s\n%s",
+		node, c.options.Mature, c.options.Config, quoted(c.Etcd.Endpoints()), quoted(vips), c.options.Fast, c.options.Takeover, c.options.Tables)
+}
+
+// CutLAN cuts nodes off the LAN, and tells the judge, who does not take what happens across a cut for a fault in fast mode.
+func (c *Cluster) CutLAN(nodes ...*lab.Node) {
+	c.t.Helper()
+	var ports []*lab.Port
+	for _, n := range nodes {
+		ports = append(ports, n.LAN)
+	}
+	c.Cut(ports...)
+	for _, n := range nodes {
+		c.Judge.SetConnected(n.Name, false)
+	}
+}
+
+// HealLAN ends CutLAN.
+func (c *Cluster) HealLAN(nodes ...*lab.Node) {
+	c.t.Helper()
+	var ports []*lab.Port
+	for _, n := range nodes {
+		ports = append(ports, n.LAN)
+		c.Judge.SetConnected(n.Name, true)
+	}
+	c.Heal(ports...)
 }
 
 // Node is the node of this name.
@@ -279,6 +310,18 @@ type Status struct {
 	VIPs []struct {
 		Name, Node, State, Why string
 	} `json:"vips"`
+	Takeover struct {
+		On                  bool
+		Guards              int
+		Challenges, Refuted int
+		Evictions, Evicted  int
+		Cancelled           int
+		Quarantines         int
+		Links               []struct {
+			Link          string
+			Witness, Lost bool
+		}
+	} `json:"takeover"`
 	Events []struct {
 		VIP, Node, What, Why string
 	} `json:"events"`

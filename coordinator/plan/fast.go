@@ -1,0 +1,417 @@
+package plan
+
+import (
+	"strings"
+	"time"
+
+	"viplease/sentinel"
+)
+
+// Fast takeover, design section 4: a node whose VIPs do not answer on the LAN is challenged by its guards, and evicted if it does not refute. Package
+// sentinel looks at the LAN; what is here looks at etcd, and holds this node to the rules that make an eviction safe:
+//
+//   - a check that sees a challenge against this node gives no authority [F1], and an address is added, not only kept, on a check younger than half of the
+//     grace: whatever is added was added long before an eviction can commit;
+//   - a node that is cut off on an interface takes its VIPs there down, and adds them again on a check made after contact is back [F4];
+//   - a claim says that its holder does all this, and with which timers; a node that does not hold to them does not show the VIP before it has said so.
+//
+// So an eviction is evidence against a claim that names the same registration [F3] and whose terms were kept.
+
+// fast is what this node knows and has under way about it.
+type fast struct {
+	wall    time.Time // of the last fact: for people, and for how long ago an eviction was
+	seen    map[string]seenOwner
+	against map[string]seenChallenge // challenges, by ward
+	checked time.Duration            // t0 of the last check that was answered: the view is not older
+	read    time.Duration            // t0 of the last one that was answered quickly
+	links   map[string]contact
+	queue   []Contest
+	busy    map[string]bool // contests under way, by their text
+	expelled
+	counts  FastCounts
+	version int
+}
+
+// FastCounts are numbers since the start of the daemon.
+type FastCounts struct {
+	Challenges  int `json:"challenges"`  // this node's, committed
+	Consents    int `json:"consents"`    // to those of another guard
+	Cancelled   int `json:"cancelled"`   // taken back
+	Refuted     int `json:"refuted"`     // against this node, refuted
+	Evictions   int `json:"evictions"`   // by this node
+	Evicted     int `json:"evicted"`     // of this node
+	Quarantines int `json:"quarantines"` // how often it was cut off on an interface
+}
+
+// seenOwner is who holds a VIP, and since when this node has seen that.
+type seenOwner struct {
+	ref MemberRef
+	at  time.Duration
+}
+
+type seenChallenge struct {
+	mod int64
+	at  time.Duration
+}
+
+// contact is how this node stands on an interface, as the sentinel sees it.
+type contact struct {
+	basis, lost bool
+	found       time.Duration // when it was back last
+}
+
+// expelled is the last eviction of this node.
+type expelled struct {
+	rev int64 // its registration
+	at  time.Duration
+}
+
+// quick is the quick probe of a VIP before a fast takeover [F5].
+type quick struct {
+	ref   MemberRef // whose claim it was
+	busy  bool
+	at    time.Duration // when it was answered; 0: not yet
+	rival bool          // somebody answered, or nothing can be said
+}
+
+func newFast() fast {
+	return fast{
+		seen: map[string]seenOwner{}, against: map[string]seenChallenge{},
+		links: map[string]contact{}, busy: map[string]bool{}, expelled: expelled{at: -calmAfter},
+	}
+}
+
+// changed counts the facts that may change what the sentinel has to know.
+func (f *fast) changed(fact Fact) {
+	switch fact.(type) {
+	case Renewed, RenewFailed, StateWritten, LayoutWritten, AddressChanged, AddressesRaised, AddressesProbed, RivalHeard, SentinelDecided:
+	default:
+		f.version++
+	}
+}
+
+// WatchedVersion changes whenever the answer of Watched may.
+func (v *View) WatchedVersion() int { return v.fast.version }
+
+// takesPart tells whether this node takes part in fast takeover.
+func (v *View) takesPart() bool { return v.cfg.Fast != sentinel.Config{} }
+
+// terms are what this node asks for in its claims.
+func (v *View) terms() Terms {
+	if !v.takesPart() {
+		return Terms{}
+	}
+	return termsOf(v.cfg.Fast.Terms())
+}
+
+// plays tells whether this node holds to what the claim says of its holder.
+func (v *View) plays(c claim) bool {
+	return c.Fast == Terms{} || v.takesPart() && c.Fast.covers(v.terms())
+}
+
+// stampFast is what this node can promise in the claim of a VIP: its terms, if there is a witness on each interface of the VIP. While it is cut off it
+// promises what it did.
+func (d *decision) stampFast(vip string, c claim) Terms {
+	v := d.v
+	if !v.takesPart() {
+		return Terms{}
+	}
+	list := v.local[vip].place.Addresses
+	for _, a := range list {
+		switch on := v.fast.links[a.Link]; {
+		case on.lost && v.mine(c) && v.plays(c):
+			return c.Fast
+		case !on.basis || on.lost:
+			return Terms{}
+		}
+	}
+	if len(list) == 0 {
+		return Terms{}
+	}
+	return v.terms()
+}
+
+// addWithin is how young a check must be for an address to be added on it.
+func (v *View) addWithin() time.Duration {
+	if !v.takesPart() {
+		return v.cfg.CheckTimeout
+	}
+	return min(v.cfg.CheckTimeout, v.cfg.Fast.Grace/2)
+}
+
+// addMargin is how much of that must be left.
+func (v *View) addMargin() time.Duration {
+	if !v.takesPart() {
+		return raiseMargin
+	}
+	return min(raiseMargin, v.cfg.Fast.Grace/6)
+}
+
+// freshMost is the age of a check from which on a newer one is asked for when an address waits.
+func (v *View) freshMost() time.Duration {
+	return min(raiseMargin, v.addWithin()-v.addMargin())
+}
+
+// cutOff is the interface of the VIP on which nobody is heard; "" if there is none.
+func (v *View) cutOff(vip string) string {
+	l := v.local[vip]
+	for _, list := range [][]Address{l.place.Addresses, l.set} {
+		for _, a := range list {
+			if v.fast.links[a.Link].lost {
+				return a.Link
+			}
+		}
+	}
+	return ""
+}
+
+// foundSince is when contact was back last on the interfaces of the VIP.
+func (v *View) foundSince(vip string) time.Duration {
+	at := time.Duration(0)
+	for _, a := range v.local[vip].place.Addresses {
+		at = max(at, v.fast.links[a.Link].found)
+	}
+	return at
+}
+
+// accused is the challenge against the registration that stands, if there is one.
+func (v *View) accused() (challenge, bool) {
+	c, ok := v.etcd.challenges[v.cfg.Node]
+	return c, ok && v.takesPart() && v.self.phase == registered && c.MemberRev == v.self.reg.MemberRev
+}
+
+// unanswered tells whether the challenge is about this VIP, and its address is not up: it cannot be refuted then.
+func (v *View) unanswered(vip string) bool {
+	c, ok := v.accused()
+	l := v.local[vip]
+	return ok && c.VIP == vip && l.op == idle && !l.up
+}
+
+// evicted tells whether an eviction is evidence against the claim [F3].
+func (v *View) evicted(c claim) bool {
+	e, ok := v.etcd.evictions[c.Node]
+	return ok && c.valid() && e.MemberRev == c.MemberRev && c.Fast != (Terms{}) && e.Kept.covers(c.Fast)
+}
+
+// expel: this node has learnt of an eviction of one of its registrations.
+func (v *View) expel(now time.Duration) {
+	e, ok := v.etcd.evictions[v.cfg.Node]
+	if !ok || e.MemberRev == v.fast.expelled.rev {
+		return
+	}
+	v.fast.expelled = expelled{e.MemberRev, now}
+	if v.fast.wall.Sub(e.At) > calmAfter {
+		v.fast.expelled.at = -calmAfter
+		return
+	}
+	v.fast.counts.Evicted++
+	v.placed = nil
+	v.alarm("", "evicted", e.By+" did not hear this node on the LAN, and it did not refute that")
+}
+
+// maturing is from when on, and for how long, this node has to be healthy before it is ready; after evictions longer [F12].
+func (v *View) maturing(now time.Duration) (since, mature time.Duration) {
+	since, mature = v.self.mature, v.cfg.Mature
+	if x := v.fast.expelled; now < x.at+calmAfter {
+		since = max(since, x.at)
+		mature = min(mature<<min(v.etcd.evictions[v.cfg.Node].Count, 16), max(mature, matureMost))
+	}
+	return since, mature
+}
+
+// judgeFast brings up to date since when this node has seen what stands.
+func (v *View) judgeFast(now time.Duration) {
+	if !v.takesPart() {
+		return
+	}
+	for vip := range v.vips {
+		c := v.etcd.claims[vip]
+		switch {
+		case !c.valid() || c.Node == "":
+			delete(v.fast.seen, vip)
+		case v.fast.seen[vip].ref != c.owner():
+			v.fast.seen[vip] = seenOwner{c.owner(), now}
+		}
+	}
+	for ward := range v.fast.against {
+		if _, stands := v.etcd.challenges[ward]; !stands {
+			delete(v.fast.against, ward)
+		}
+	}
+	for ward, c := range v.etcd.challenges {
+		if v.fast.against[ward].mod != c.mod {
+			v.fast.against[ward] = seenChallenge{c.mod, now}
+		}
+	}
+}
+
+// foldCheckKeys takes in what a check says about this node's challenge and eviction.
+func (v *View) foldCheckKeys(f CheckAnswered, now time.Duration) {
+	v.fast.checked = max(v.fast.checked, f.T0)
+	if v.takesPart() && now-f.T0 <= v.cfg.Fast.Grace/2 {
+		v.fast.read = max(v.fast.read, f.T0)
+	}
+	switch known, ok := v.etcd.challenges[v.cfg.Node]; {
+	case f.Challenge != nil:
+		v.etcd.put(*f.Challenge)
+	case ok && known.mod <= f.Revision:
+		v.etcd.removeChallenge(v.cfg.Node, f.Revision)
+	}
+	if f.Eviction != nil {
+		v.etcd.put(*f.Eviction)
+		v.expel(now)
+	}
+	v.judgeFast(now)
+}
+
+// wantsRead tells whether a challenge of this node waits for a quick read of etcd.
+func (v *View) wantsRead() bool {
+	for ward, s := range v.fast.against {
+		if v.etcd.challenges[ward].By == v.cfg.Node && v.fast.read < s.at {
+			return true
+		}
+	}
+	return false
+}
+
+// Watched is what the sentinel has to know. Nothing, while this node takes no part.
+func (v *View) Watched() sentinel.Viewed {
+	s := sentinel.Viewed{Confirmed: v.fast.checked}
+	if !v.takesPart() || !v.etcd.synced {
+		return s
+	}
+	if v.self.phase == registered && !v.self.adopted {
+		s.Me = sentinel.Ref{Node: v.cfg.Node, Rev: v.self.reg.MemberRev}
+	}
+	s.Me.Node, s.Ready = v.cfg.Node, v.ready(v.cfg.Node) && !v.self.leaving
+	for _, node := range sortedKeys(v.etcd.members) {
+		st := v.etcd.states[node].State
+		l, _ := v.layoutOf(st)
+		able := len(st.Cannot) == 0 || len(st.Cannot) < len(l.VIPs)
+		s.Members = append(s.Members, sentinel.Member{Ref: sentinel.Ref{Node: node, Rev: v.etcd.members[node].create}, Ready: v.ready(node) && able, Fast: st.Fast})
+	}
+	for _, node := range sortedKeys(v.etcd.evictions) {
+		s.Evicted = append(s.Evicted, sentinel.Ref{Node: node, Rev: v.etcd.evictions[node].MemberRev})
+	}
+	own := map[string]bool{}
+	for _, vip := range v.names {
+		v.watch(&s, vip, own)
+	}
+	for _, link := range sortedKeys(own) {
+		s.Own = append(s.Own, sentinel.Own{Link: link, Fast: own[link]})
+	}
+	for _, ward := range sortedKeys(v.etcd.challenges) {
+		c, at := v.etcd.challenges[ward], v.fast.against[ward].at
+		s.Challenges = append(s.Challenges, sentinel.Standing{
+			Ward: sentinel.Ref{Node: ward, Rev: c.MemberRev}, Mod: c.mod, By: sentinel.Ref{Node: c.By, Rev: c.ByRev},
+			Seen: at, Read: v.fast.read >= at, Consents: sortedKeys(c.consents),
+		})
+	}
+	if c, ok := v.accused(); ok {
+		s.Accused.Mod = c.mod
+		if l := v.local[c.VIP]; l != nil && len(l.place.Addresses) > 0 {
+			s.Accused.Link = l.place.Addresses[0].Link
+		}
+	}
+	return s
+}
+
+// watch adds a VIP to what the sentinel has to know: one address on each interface.
+func (v *View) watch(s *sentinel.Viewed, vip string, own map[string]bool) {
+	c, l := v.etcd.claims[vip], v.local[vip]
+	seen := map[string]bool{}
+	for _, a := range l.both() {
+		here := v.mine(c) || v.own(c)
+		own[a.Link] = own[a.Link] || c.Fast != Terms{} && (here || l.some)
+		if here || seen[a.Link] || !c.valid() || c.Node == "" || !v.means(vip, c) {
+			continue
+		}
+		seen[a.Link] = true
+		s.Claims = append(s.Claims, sentinel.Claim{
+			VIP: vip, Owner: sentinel.Ref{Node: c.Node, Rev: c.MemberRev}, Mod: c.mod, Seen: v.fast.seen[vip].at, Moving: c.To != "", Terms: c.Fast.sentinel(),
+			Host: sentinel.Host{Link: a.Link, Addr: a.Prefix.Addr()},
+		})
+	}
+}
+
+// challenge is challenges/<ward> as it stands.
+type challenge struct {
+	Challenge
+	mod      int64
+	consents map[string]int64 // guards that agree, with the revision of their keys
+}
+
+type eviction struct {
+	Eviction
+	mod int64
+}
+
+// putChallenge folds challenges/<ward>, or a consent, challenges/<ward>/<guard>. A consent counts only beside the challenge that it follows.
+func (s *store) putChallenge(key string, e Entry) {
+	ward, guard, consent := strings.Cut(key, "/")
+	known, ok := s.challenges[ward]
+	c, err := decodeChallenge(e.Value)
+	switch {
+	case err != nil || e.Mod <= known.mod && !consent:
+	case !consent:
+		s.challenges[ward] = challenge{Challenge: c, mod: e.Mod, consents: map[string]int64{}}
+	case ok && e.Mod > known.mod && c.MemberRev == known.MemberRev:
+		known.consents[guard] = e.Mod
+	}
+}
+
+func (s *store) removeChallenge(key string, mod int64) {
+	ward, guard, consent := strings.Cut(key, "/")
+	switch known := s.challenges[ward]; {
+	case consent && known.consents[guard] < mod:
+		delete(known.consents, guard)
+	case !consent && known.mod < mod || !consent && known.mod == mod:
+		delete(s.challenges, ward)
+	}
+}
+
+func (s *store) putEviction(node string, e Entry) {
+	x, err := decodeEviction(e.Value)
+	if err == nil && s.evictions[node].mod < e.Mod {
+		s.evictions[node] = eviction{x, e.Mod}
+	}
+}
+
+// LinkStatus is how a node stands on one interface in fast takeover. Its JSON is part of the contract with the outside.
+type LinkStatus struct {
+	Link    string `json:"link"`
+	Witness bool   `json:"witness"` // it can tell being cut off from the death of others: without it its VIPs wait W
+	Lost    bool   `json:"lost,omitempty"`
+}
+
+// FastStatus is this node's part in fast takeover. Its JSON is part of the contract with the outside.
+type FastStatus struct {
+	On     bool         `json:"on"`
+	Guards int          `json:"guards"` // others that guard this node
+	Links  []LinkStatus `json:"links"`
+	FastCounts
+}
+
+// Fast tells how this node stands in fast takeover.
+func (v *View) Fast() FastStatus {
+	s := FastStatus{On: v.takesPart(), Links: []LinkStatus{}, FastCounts: v.fast.counts}
+	if !s.On {
+		return s
+	}
+	for _, node := range sortedKeys(v.etcd.members) {
+		if node != v.cfg.Node && v.ready(node) && v.etcd.states[node].Fast && s.Guards < 2 {
+			s.Guards++
+		}
+	}
+	links := map[string]bool{}
+	for _, l := range v.local {
+		for _, a := range l.place.Addresses {
+			links[a.Link] = true
+		}
+	}
+	for _, name := range sortedKeys(links) {
+		on := v.fast.links[name]
+		s.Links = append(s.Links, LinkStatus{Link: name, Witness: on.basis, Lost: on.lost})
+	}
+	return s
+}
