@@ -20,6 +20,7 @@ import (
 type Options struct {
 	Nodes  int           // 0: three
 	VIPs   int           // half IPv4, half IPv6; 0: ten
+	Only   []netip.Addr  // these instead
 	Etcd   int           // servers; 0: one
 	Probed int           // how many of the VIPs the client probes; 0: twenty at the most
 	Mature time.Duration // 0: one second, so that scenarios are short
@@ -61,10 +62,14 @@ type Cluster struct {
 func Start(t lab.T, o Options) *Cluster {
 	t.Helper()
 	o.Nodes, o.VIPs, o.Etcd = or(o.Nodes, 3), or(o.VIPs, 10), or(o.Etcd, 1)
+	if o.Only != nil {
+		o.VIPs = len(o.Only)
+	}
 	o.Probed, o.Mature = min(or(o.Probed, 20), o.VIPs), or(o.Mature, time.Second)
 	c := &Cluster{t: t, options: o}
 	c.Lab = lab.New(t, lab.Options{Nodes: o.Nodes, Etcd: o.Etcd, Release: o.Release, Gateway: o.Gateway})
-	for i := range o.VIPs {
+	c.VIPs = o.Only
+	for i := len(o.Only); i < o.VIPs; i++ {
 		if i%2 == 0 {
 			c.VIPs = append(c.VIPs, netip.AddrFrom4([4]byte{192, 168, 3, byte(100 + i/2)}))
 		} else {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,11 +16,13 @@ import (
 )
 
 // Announcement is one frame that told everybody on the LAN where an address is: a gratuitous ARP frame of either kind (RFC 5227), or a neighbour
-// advertisement that nobody asked for (RFC 4861 section 7.2.6).
+// advertisement that nobody asked for (RFC 4861 section 7.2.6). Or that told one host: any other ARP frame, or such an advertisement to it alone.
 type Announcement struct {
 	At   time.Duration // since boot, on CLOCK_BOOTTIME, when it was read
 	Addr netip.Addr
 	MAC  net.HardwareAddr
+	Host netip.Addr // the one that was told; invalid: everybody
+	Sent bool       // to the Ethernet address of one host
 }
 
 func (a Announcement) String() string {
@@ -52,8 +55,19 @@ func (h *Host) Listen() *Ear {
 	return e
 }
 
-// Heard returns all announcements since an instant on CLOCK_BOOTTIME, by time. The error says that the ear has gone deaf.
+// Heard returns all announcements to everybody since an instant on CLOCK_BOOTTIME, by time. The error says that the ear has gone deaf.
 func (e *Ear) Heard(since time.Duration) ([]Announcement, error) {
+	all, err := e.since(since)
+	return slices.DeleteFunc(all, func(a Announcement) bool { return a.Host.IsValid() }), err
+}
+
+// Told returns, likewise, what told one host where an address is, whoever asked.
+func (e *Ear) Told(since time.Duration) ([]Announcement, error) {
+	all, err := e.since(since)
+	return slices.DeleteFunc(all, func(a Announcement) bool { return !a.Host.IsValid() }), err
+}
+
+func (e *Ear) since(since time.Duration) ([]Announcement, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	i := len(e.heard)
@@ -135,13 +149,21 @@ func announcement(frame []byte) (Announcement, bool) {
 	case kind == unix.ETH_P_ARP && len(body) >= arp:
 		sender, target := body[14:18], body[24:28]
 		addr, _ := netip.AddrFromSlice(sender)
-		return Announcement{Addr: addr, MAC: bytes.Clone(body[8:14])}, bytes.Equal(sender, target)
+		a := Announcement{Addr: addr, MAC: bytes.Clone(body[8:14]), Sent: frame[0]&1 == 0}
+		if !bytes.Equal(sender, target) {
+			a.Host, _ = netip.AddrFromSlice(target)
+		}
+		return a, !addr.IsUnspecified()
 	case kind == unix.ETH_P_IPV6 && len(body) >= ipv6+icmp+8:
 		const solicited = 0x40
 		na := body[ipv6:]
 		addr, _ := netip.AddrFromSlice(na[8:24])
 		option := na[icmp:] // type 2, length 1: the target's link-layer address
-		return Announcement{Addr: addr, MAC: bytes.Clone(option[2:8])}, na[4]&solicited == 0 && option[0] == 2
+		a := Announcement{Addr: addr, MAC: bytes.Clone(option[2:8]), Sent: frame[0]&1 == 0}
+		if to, _ := netip.AddrFromSlice(body[24:40]); !to.IsMulticast() {
+			a.Host = to
+		}
+		return a, na[4]&solicited == 0 && option[0] == 2
 	}
 	return Announcement{}, false
 }

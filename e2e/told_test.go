@@ -1,0 +1,79 @@
+package e2e
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"viplease/e2e/cluster"
+	"viplease/e2e/lab"
+)
+
+// believes is the Ethernet address at which the host has another one, "" without an entry.
+func believes(t *testing.T, h *lab.Host, other netip.Addr) (mac string) {
+	t.Helper()
+	if err := h.Do(func() error {
+		link, err := netlink.LinkByName(h.LAN.Name)
+		if err != nil {
+			return err
+		}
+		list, err := netlink.NeighList(link.Attrs().Index, netlink.FAMILY_ALL)
+		for _, n := range list {
+			if ip, _ := netip.AddrFromSlice(n.IP); ip.Unmap() == other {
+				mac = n.HardwareAddr.String()
+			}
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return mac
+}
+
+// A host that takes nothing but what is sent to it alone follows a VIP at once: a node that has never spoken to it knows it from another one.
+func TestHostThatIgnoresBroadcasts(t *testing.T) {
+	t.Parallel()
+	c := cluster.Start(t, cluster.Options{Nodes: 2, VIPs: 2, Tables: "[announce]\narp_cache = \"1s\"\n"})
+	c.Settled()
+	client := c.Client.LAN
+	await(t, "the nodes have written that they see the client", 10*time.Second, func() bool {
+		var records []string
+		for _, e := range c.Etcd.Get("/viplease/www/neighbors/") {
+			records = append(records, e.Value)
+		}
+		all := strings.Join(records, "")
+		return strings.Contains(all, fmt.Sprintf("%s %s", client.Addrs[0].Addr(), client.MAC)) && strings.Contains(all, fmt.Sprintf("%s %s", client.Addrs[1].Addr(), client.MAC))
+	})
+	seen := c.Etcd.Revision()
+	for _, n := range c.Nodes {
+		await(t, n.Name+" has read that", 5*time.Second, func() bool {
+			s, err := c.Status(n)
+			return err == nil && s.Revision >= seen
+		})
+	}
+	client.IgnoreAnnouncements()
+	for i := range rounds(2, 10) {
+		from := c.Node(c.Judge.Holders()[c.VIPs[i%2]][0])
+		to := c.Nodes[1-slices.Index(c.Nodes, from)]
+		mark := c.Probe.Mark()
+		run(t, from, "drain")
+		c.Within(5*time.Second, "drain", c.None(from))
+		c.Within(5*time.Second, "drain", c.AllHeld)
+		for _, v := range c.VIPs {
+			await(t, "the client knows who has "+v.String(), 2*time.Second, func() bool { return believes(t, c.Client, v) == to.LAN.MAC.String() })
+		}
+		for _, o := range c.Outages(mark) {
+			t.Log(o)
+			if o.Duration > 500*time.Millisecond {
+				t.Errorf("%s did not answer the client for %v", o.VIP, o.Duration)
+			}
+		}
+		run(t, from, "undrain")
+		c.Within(10*time.Second, "return", c.Even(c.Nodes...))
+	}
+}
