@@ -95,6 +95,9 @@ var files = map[string]os.FileMode{
 	"usr/share/bash-completion/completions/viplease":    0o644,
 	"usr/share/fish/vendor_completions.d/viplease.fish": 0o644,
 	"usr/share/doc/viplease/copyright":                  0o644,
+	"usr/share/viplease/viplease-role":                  0o755,
+	"usr/share/viplease/prometheus/viplease.rules.yml":  0o644,
+	"usr/share/viplease/grafana/viplease.json":          0o644,
 	"usr/share/doc/viplease/docs/configuration.md":      0o644,
 }
 
