@@ -21,6 +21,8 @@ type proxy struct {
 	asked   int           // bytes sent to the server
 	conns   []net.Conn
 	closed  bool
+	lost    bool // nothing gets through
+	age     int  // counts the times when that began: connections from before are lost for good
 	all     sync.WaitGroup
 }
 
@@ -51,9 +53,10 @@ func newProxy(t testing.TB, to string) *proxy {
 			}
 			p.conns = append(p.conns, down, up)
 			p.made++
+			age := p.age
 			p.mu.Unlock()
-			p.all.Go(func() { io.Copy(meter{p, up}, down); up.Close() })
-			p.all.Go(func() { io.Copy(filter{p, down}, up); down.Close() })
+			p.all.Go(func() { io.Copy(lane{p, age, meter{p, up}}, down); up.Close() })
+			p.all.Go(func() { io.Copy(lane{p, age, filter{p, down}}, up); down.Close() })
 		}
 	})
 	t.Cleanup(p.close)
@@ -77,6 +80,32 @@ func (p *proxy) cut() {
 		c.Close()
 	}
 	p.conns = nil
+}
+
+// lose makes a path that drops everything, as one through a firewall that forgets its connections: those of before and of meanwhile are dead for good,
+// and nobody is told.
+func (p *proxy) lose(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lost = on
+	p.age++
+}
+
+// lane is one direction of one connection.
+type lane struct {
+	p   *proxy
+	age int
+	w   io.Writer
+}
+
+func (d lane) Write(b []byte) (int, error) {
+	d.p.mu.Lock()
+	lost := d.p.lost || d.p.age != d.age
+	d.p.mu.Unlock()
+	if lost {
+		return len(b), nil
+	}
+	return d.w.Write(b)
 }
 
 // mute swallows what the server answers from now on; the requests still get through.

@@ -92,6 +92,7 @@ func (c *contest[T]) next(ctx context.Context) {
 		var conn *conn
 		if conn, r.err = srv.connect(ctx); r.err == nil {
 			r.value, r.err = c.ask(ctx, conn)
+			conn.heardFrom(r.err)
 		}
 		c.results <- r
 	}()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -34,6 +35,9 @@ type conn struct {
 	lease  pb.LeaseClient
 	watch  pb.WatchClient
 	status pb.MaintenanceClient
+
+	heard   atomic.Int64 // Now() when it was made, or something was last answered on it
+	doubted atomic.Bool  // it is being found out whether anything is
 }
 
 // txn begins a transaction that is sent over this connection alone.
@@ -101,6 +105,7 @@ func (srv *server) dialLocked() bool {
 				server: srv, client: client,
 				kv: pb.NewKVClient(cc), lease: pb.NewLeaseClient(cc), watch: pb.NewWatchClient(cc), status: pb.NewMaintenanceClient(cc),
 			}
+			srv.conn.heard.Store(int64(s.cfg.Now()))
 		}
 		close(done)
 	})
@@ -120,10 +125,11 @@ func (s *Store) clientConfig(url string) clientv3.Config {
 		// A request is sent once, and again after a new token (0 would mean 100 times).
 		MaxUnaryRetries: 3,
 		DialOptions: []grpc.DialOption{
-			// By default gRPC waits up to 2 minutes between attempts to reconnect and 20 s for one: too long to find etcd back.
+			// By default gRPC waits up to 2 minutes between attempts to reconnect and 20 s for one: too long to find etcd back. TCP repeats the first packet
+			// of an attempt after 1 s, so a longer one is no better than the next.
 			grpc.WithConnectParams(grpc.ConnectParams{
-				Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
-				MinConnectTimeout: callTimeout,
+				Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 400 * time.Millisecond},
+				MinConnectTimeout: 800 * time.Millisecond,
 			}),
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 		},
