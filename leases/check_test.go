@@ -59,10 +59,10 @@ func TestCheck(t *testing.T) {
 // An answer that was long under way by the boot-time clock is not used, even when no timer noticed: the machine was suspended.
 func TestCheckLate(t *testing.T) {
 	var jump atomic.Int64
-	calls := atomic.Int64{}
+	var calls atomic.Int64
 	s := openWith(t, Config{Endpoints: one(t).urls(), Now: func() time.Duration {
 		if calls.Add(1) == 2 { // the first of the check's is T0
-			jump.Store(int64(time.Minute))
+			jump.Add(int64(time.Minute))
 		}
 		return boottime() + time.Duration(jump.Load())
 	}})
