@@ -21,7 +21,7 @@ func newMetrics(cfg config.Config, announcer *arpnotify.Announcer, snapshot func
 	}
 	mc.Frames = func() metrics.Frames {
 		n := announcer.Counters()
-		return metrics.Frames{IPv4: n.SentIPv4, IPv6: n.SentIPv6, Withheld: n.Withheld, Errors: n.Errors}
+		return metrics.Frames{IPv4: n.SentIPv4, IPv6: n.SentIPv6, Directed: n.Directed, Withheld: n.Withheld, Errors: n.Errors}
 	}
 	return metrics.New(mc)
 }

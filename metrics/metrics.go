@@ -25,6 +25,7 @@ type Config struct {
 // Frames counts announcements, in frames: two of ARP or one of ND each time.
 type Frames struct {
 	IPv4, IPv6 uint64 // given to the kernel
+	Directed   uint64 // of both families, to single hosts; not among those
 	Withheld   uint64 // not sent, since authority had passed
 	Errors     uint64
 }

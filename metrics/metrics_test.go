@@ -48,7 +48,7 @@ func cluster() coordinator.Snapshot {
 func made(read func() coordinator.Snapshot) *Metrics {
 	return New(Config{
 		Version: "1.0", Group: "www", VIPs: []string{"db", "mail", "web"}, Hold: 3 * time.Second, Wait: 4610 * time.Millisecond, Snapshot: read,
-		Frames: func() Frames { return Frames{IPv4: 8, IPv6: 2, Withheld: 1} },
+		Frames: func() Frames { return Frames{IPv4: 8, IPv6: 2, Directed: 5, Withheld: 1} },
 	})
 }
 
@@ -93,7 +93,7 @@ func TestNumbers(t *testing.T) {
 		`viplease_conflicts_total 1`, `viplease_events_total{event="withdrawn"} 0`,
 		`viplease_etcd_request_seconds_count{kind="check"} 2`, `viplease_etcd_request_errors_total{kind="check"} 1`, `viplease_etcd_request_errors_total{kind="commit"} 0`,
 		`viplease_address_operation_seconds_count{operation="raise"} 1`, `viplease_plan_seconds_count 2`, `viplease_loop_lag_seconds_count 1`,
-		`viplease_announcements_total{family="ipv4"} 8`, `viplease_announcements_withheld_total 1`,
+		`viplease_announcements_total{family="ipv4"} 8`, `viplease_announcements_directed_total 5`, `viplease_announcements_withheld_total 1`,
 		`viplease_build_info{group="www",version="1.0"} 1`, `viplease_hold_seconds 3`, `viplease_takeover_wait_seconds 4.61`,
 	)
 	problems, err := promlint.New(strings.NewReader(text)).Lint()

@@ -52,6 +52,7 @@ var (
 	frozen     = describe("frozen", "1 when an operator has frozen the cluster.")
 
 	frames      = describe("announcements_total", "Frames sent that announce an address: two of ARP, or one of ND, each time.", "family")
+	directed    = describe("announcements_directed_total", "Frames sent that tell one host of an address.")
 	withheld    = describe("announcements_withheld_total", "Frames not sent because authority had passed.")
 	frameErrors = describe("announcement_errors_total", "Tries to send an announcement that failed.")
 )
@@ -94,6 +95,7 @@ func (v view) Collect(ch chan<- prometheus.Metric) {
 		f := v.cfg.Frames()
 		counter(frames, f.IPv4, "ipv4")
 		counter(frames, f.IPv6, "ipv6")
+		counter(directed, f.Directed)
 		counter(withheld, f.Withheld)
 		counter(frameErrors, f.Errors)
 	}
