@@ -188,8 +188,8 @@ func (l *link) begin(n *announcement, now time.Duration) {
 
 func (d *desk) begin(n *announcement, now time.Duration) {
 	d.drop(n.addr)
-	if d.hosts <= 0 || d.host(0).Addr.BitLen() != n.addr.BitLen() && d.notice != (Notice{}) {
-		return
+	if d.notice != (Notice{}) && (d.hosts <= 0 || d.notice.First.BitLen() != n.addr.BitLen()) {
+		return // for neighbours there is a tour even if there are none: some may be known by its next pass
 	}
 	t := &tour{n: n, start: now, due: now}
 	d.tours[n.addr] = t

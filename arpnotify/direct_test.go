@@ -263,6 +263,20 @@ func TestAudienceChanges(t *testing.T) {
 	})
 }
 
+// A neighbour that becomes known a moment later is told in the next pass.
+func TestNeighborThatIsKnownLate(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, r *rig) {
+		r.SetAudience("eth0", Audience{})
+		must(t, r.Announce("eth0", vip4, yes))
+		pass(50 * time.Millisecond)
+		r.SetAudience("eth0", Audience{Neighbors: neighbors(1)})
+		pass(time.Hour)
+		if n := r.Counters().Directed; n != 2 {
+			t.Errorf("%d frames to the neighbour, want those of one pass", n)
+		}
+	})
+}
+
 // What was under way when the link broke begins anew when it is back, after the announcement to all.
 func TestToldAnewWhenTheLinkIsBack(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, r *rig) {

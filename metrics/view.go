@@ -74,7 +74,7 @@ type view struct{ *Metrics }
 func (v view) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, answers, holdTime, waitTime, vipHeld, vips, members, authority, reachable, revision, registered, ready, frozen,
-		frames, withheld, frameErrors,
+		frames, directed, withheld, frameErrors,
 	} {
 		ch <- d
 	}
