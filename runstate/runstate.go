@@ -19,8 +19,12 @@ import (
 // ErrLocked says that another process holds the directory: a daemon of this group runs.
 var ErrLocked = errors.New("a daemon of this group runs on this host")
 
+// Format is the version of the state file, field "v". A state of another version is one of another boot: there is nothing to continue, which is safe.
+const Format = 1
+
 // State is what one daemon leaves for the next.
 type State struct {
+	V         int      `json:"v"`    // Save sets it
 	Boot      string   `json:"boot"` // boot id that all of it belongs to
 	Node      string   `json:"node"`
 	Reg       string   `json:"reg"` // the last registration: id, create revision of its member key, lease, granted TTL in seconds
@@ -63,8 +67,8 @@ func Open(path string) (*Dir, error) {
 // Close gives the lock back.
 func (d *Dir) Close() error { return d.lock.Close() }
 
-// Load returns what the last daemon of this boot left for this node; the zero State when there is none, or it is of another boot or node. Its Addresses
-// are returned whatever node they were set for.
+// Load returns what the last daemon of this boot left for this node; the zero State when there is none, or it is of another boot, format or node, or
+// torn. Its Addresses are returned whatever node they were set for.
 func (d *Dir) Load(boot, node string) (State, error) {
 	data, err := os.ReadFile(filepath.Join(d.path, "state.json"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -74,7 +78,7 @@ func (d *Dir) Load(boot, node string) (State, error) {
 		return State{}, fmt.Errorf("read the state: %w", err)
 	}
 	var s State
-	if err := json.Unmarshal(data, &s); err != nil || s.Boot != boot {
+	if err := json.Unmarshal(data, &s); err != nil || s.V != Format || s.Boot != boot {
 		return State{}, nil // torn by a crash, or of another boot: nothing to continue; the kernel ends what may be up
 	}
 	if s.Node != node {
@@ -83,8 +87,9 @@ func (d *Dir) Load(boot, node string) (State, error) {
 	return s, nil
 }
 
-// Save replaces the state, so that a reader finds the old one or the new one.
+// Save replaces the state, so that a reader finds the old one or the new one, the old one after an error.
 func (d *Dir) Save(s State) error {
+	s.V = Format
 	data, err := json.Marshal(s)
 	if err != nil {
 		return err
