@@ -29,6 +29,9 @@ func check(ctx context.Context, path string, live bool, out io.Writer) error {
 	if _, err := groupID(cfg.Control.Group); err != nil {
 		return err
 	}
+	if _, err := newHooks(cfg, nil); err != nil {
+		return err
+	}
 	cfg.Describe(out)
 	if !live {
 		return nil

@@ -47,11 +47,15 @@ func run(ctx context.Context, path string) error {
 	if err := capable(); err != nil {
 		return err
 	}
+	runner, err := newHooks(cfg, log)
+	if err != nil {
+		return err
+	}
 	id, err := identify()
 	if err != nil {
 		return err
 	}
-	dir, err := runstate.Open(runtimeDir(cfg))
+	dir, err := openRuntime(runtimeDir(cfg))
 	if err != nil {
 		return err
 	}
@@ -82,7 +86,7 @@ func run(ctx context.Context, path string) error {
 		Now: now, Registry: e, Claims: e, Feed: e, Observer: m,
 		Kernel: timedKernel{&kernelPort{kernel: kernel, cfg: cfg, log: log}, m}, Events: eventPort{kernel}, Lans: lanPort{kernel}, Announcer: announcerPort{announcer},
 		Ears:   earPort{arpnotify.NewListener(arpnotify.ListenerConfig{Now: sinceBoot, Log: log}), &arpnotify.Prober{}, &arpnotify.Prober{Tries: 2, Pause: quickPause}},
-		Memory: memoryPort{dir: dir, boot: id.boot, node: cfg.Node}, Connections: connections(cfg, log), Health: healthChecks(cfg),
+		Memory: memoryPort{dir: dir, boot: id.boot, node: cfg.Node}, Connections: connections(cfg, log), Health: healthChecks(cfg), Hooks: hookPort{runner},
 		Sentry: newSentry(cfg, kernel, log),
 	})
 	injectFaults(c)
@@ -98,13 +102,17 @@ func run(ctx context.Context, path string) error {
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	defer stopServing()
-	beside.Go(func() { reloads(serving, hup, cfg, c.Handoff, log) })
+	hooks := startPrograms(runner, cfg)
+	beside.Go(func() {
+		reloads(serving, hup, cfg, func() { hooks.settle(serving); c.Handoff() }, log)
+	})
 	beside.Go(func() { reportToSystemd(serving, c.Snapshot, log) })
 	if cfg.Metrics.Listen != "" {
 		beside.Go(func() { m.Serve(serving, cfg.Metrics.Listen, log) })
 	}
 	log.Info("started", "node", cfg.Node, "group", cfg.Group, "vips", len(cfg.VIPs), "etcd", strings.Join(cfg.Etcd.Endpoints, ","), "version", version())
 	err = c.Run(ctx, remembered(left))
+	hooks.end(!errors.Is(err, coordinator.ErrHandoff))
 	if errors.Is(err, coordinator.ErrHandoff) {
 		log.Info("re-executing", "version", version())
 		err = errors.Join(reexec(ctx, hup), c.Sweep()) // reached only when there is no next process
@@ -191,6 +199,19 @@ func identify() (identity, error) {
 // runtimeDir is where a group's state and lock are: beside its socket.
 func runtimeDir(cfg config.Config) string {
 	return filepath.Join(filepath.Dir(cfg.Control.Socket), cfg.Group)
+}
+
+// lockWithin is how long a daemon waits for the lock of the one before it, which is gone: a child that was being started when that was replaced or killed has
+// the lock until it executes its program, which takes long on a busy machine. It is less than what the addresses' lifetime leaves.
+const lockWithin = 2 * time.Second
+
+func openRuntime(path string) (*runstate.Dir, error) {
+	for until := sinceBoot() + lockWithin; ; time.Sleep(10 * time.Millisecond) {
+		dir, err := runstate.Open(path)
+		if !errors.Is(err, runstate.ErrLocked) || sinceBoot() > until {
+			return dir, err
+		}
+	}
 }
 
 func openStore(cfg config.Config, log *slog.Logger) (*leases.Store, error) {

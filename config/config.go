@@ -25,6 +25,7 @@ type Config struct {
 	Takeover Takeover
 	Announce Announce
 	Checks   []Check
+	Hooks    Hooks
 	VIPs     []VIP // every [[vip]], then every member of every [[pool]]
 	Control  Control
 	Metrics  Metrics
@@ -102,7 +103,6 @@ func Parse(name string, data []byte, env Env) (Config, error) {
 		return Config{}, err
 	}
 	c := readAll(r, env)
-	r.refuseUnbuilt()
 	r.refuseUnknown()
 	if len(r.problems) > 0 {
 		r.problems.sort()
@@ -137,7 +137,7 @@ func readAll(r *reader, env Env) Config {
 	c.Control.Group = top.table("control").label("group", "")
 	c.Metrics.Listen = readListen(top.table("metrics"))
 	c.Log = readLog(top.table("log"))
-	readHooks(top.table("hooks"))
+	c.Hooks = readHooks(top.table("hooks"))
 	return c
 }
 

@@ -72,6 +72,9 @@ func TestDesign(t *testing.T) {
 		Checks: []Check{{
 			Name: "nginx", HTTP: "http://127.0.0.1:80/healthz", Interval: time.Second, Timeout: time.Second, Rise: 2, Fall: 2, VIPs: []string{"web"}, Line: 43,
 		}},
+		Hooks: Hooks{
+			Acquired: []string{"/etc/viplease/hooks/acquired"}, Released: []string{"/etc/viplease/hooks/released"}, Timeout: 10 * time.Second,
+		},
 		Control: Control{Socket: "/run/viplease/viplease.sock"},
 		Metrics: Metrics{Listen: "127.0.0.1:9846"},
 	}
@@ -100,33 +103,6 @@ func TestDesign(t *testing.T) {
 	}
 	if !reflect.DeepEqual(vips[20], last) {
 		t.Errorf("got  %+v\nwant %+v", vips[20], last)
-	}
-}
-
-// TestUnbuilt: what the design shows and this version does not carry out is
-// read strictly and then refused, each with one line.
-func TestUnbuilt(t *testing.T) {
-	doc := strings.ReplaceAll(readTestdata(t, "design.toml"), "#unbuilt ", "")
-	_, err := Parse("viplease.toml", []byte(doc), host)
-	want := `viplease.toml:52: [hooks]: hooks are not in this version of viplease; remove the section`
-	if fmt.Sprint(err) != want {
-		t.Errorf("got\n%v\nwant\n%s", err, want)
-	}
-}
-
-// TestMetricsListen: metrics are on by default, and an empty address turns them off.
-func TestMetricsListen(t *testing.T) {
-	for doc, want := range map[string]string{
-		"":                                      DefaultMetrics,
-		"[metrics]":                             DefaultMetrics,
-		"[metrics]\nlisten = \"\"":              "",
-		"[metrics]\nlisten = \":9846\"":         ":9846",
-		"[metrics]\nlisten = \"[::1]:1\"":       "[::1]:1",
-		"[metrics]\nlisten = \"0.0.0.0:65535\"": "0.0.0.0:65535",
-	} {
-		if got := parse(t, minimal+doc).Metrics.Listen; got != want {
-			t.Errorf("%s: %q, want %q", doc, got, want)
-		}
 	}
 }
 

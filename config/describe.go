@@ -38,6 +38,9 @@ func (c Config) Describe(w io.Writer) {
 	for i, check := range c.Checks {
 		line([]string{"checks", ""}[min(i, 1)], "%s", check.describe())
 	}
+	if hooks := c.Hooks.describe(); hooks != "" {
+		line("hooks", "%s", hooks)
+	}
 	line("announce", "again every %s; neighbours are looked for every %s and told directly", short(c.Announce.Refresh), short(c.Announce.ARPCache))
 	for _, n := range c.Announce.Notify {
 		line("", "%s", n.describe())

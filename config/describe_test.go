@@ -19,6 +19,7 @@ takeover   W = (timeout + hold + 1.25s) x 1.002 + 50ms = 4.61s
            fast: after 4 unanswered probes, 50ms apart, and a grace of 150ms: 350ms
 balance    all moves at once, a round every 4s; preferred nodes get their VIPs back
 checks     nginx: http://127.0.0.1:80/healthz every 1s within 1s; fails after 2, passes after 2; for 1 VIP
+hooks      acquired: /etc/viplease/hooks/acquired; released: /etc/viplease/hooks/released; killed after 10s
 announce   again every 1m; neighbours are looked for every 1m30s and told directly
            192.168.3.1 on net1 is told directly
 control    /run/viplease/viplease.sock

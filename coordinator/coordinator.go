@@ -56,6 +56,9 @@ func New(cfg Config, ports Ports) *Coordinator {
 	if ports.Observer == nil {
 		ports.Observer = unobserved{}
 	}
+	if ports.Hooks == nil {
+		ports.Hooks = unhooked{}
+	}
 	return &Coordinator{
 		cfg: cfg, ports: ports, log: cfg.Log,
 		facts:   make(chan plan.Fact, 256),
@@ -167,6 +170,9 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 			if leaving == nil {
 				continue // told to leave: there is no next process
 			}
+			if err := c.save(work, view.Remember()); err != nil {
+				c.log.Warn("the next process may not know all", "err", err)
+			}
 			return ErrHandoff
 		case <-leaving:
 			leaving = nil
@@ -188,6 +194,9 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 		c.turned.Store(int64(now.Boot))
 		for _, a := range actions {
 			c.dispatch(work, view, a)
+		}
+		for _, change := range view.Changes(now) {
+			c.ports.Hooks.Fire(change)
 		}
 		c.ports.Observer.Turned(late, c.ports.Now().Boot-now.Boot)
 		c.show(view)

@@ -25,6 +25,7 @@ type Ports struct {
 
 	Connections Connections // nil: they are left alone
 	Health      Health      // nil: there are no health checks
+	Hooks       Hooks       // nil: there are no programs to run
 	Observer    Observer    // nil: nobody counts
 	Sentry      Sentry      // used only if Plan.Fast is set
 }
@@ -86,6 +87,17 @@ type Connections interface {
 	// Reset resets the TCP connections of addresses that are about to be deleted. It asks inTime again and again, and does nothing more once that says no.
 	Reset(addresses []plan.Address, inTime func() bool) error
 }
+
+// Hooks are the programs of the operator.
+type Hooks interface {
+	// Fire has the program for a change run. It never blocks.
+	Fire(plan.Change)
+}
+
+// unhooked is Hooks when there are no programs.
+type unhooked struct{}
+
+func (unhooked) Fire(plan.Change) {}
 
 // Health runs the health checks of the configuration.
 type Health interface {

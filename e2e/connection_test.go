@@ -72,7 +72,7 @@ func TestConnectionsAreReset(t *testing.T) {
 	}
 	c.Settled()
 	run(t, leaves, "drain", "--wait", "--timeout", "10s")
-	c.Within(time.Second, "drain", c.Even(resets))
+	c.Within(patience, "drain", c.Even(resets))
 
 	var clients []*client
 	for _, vip := range c.VIPs {
@@ -82,9 +82,9 @@ func TestConnectionsAreReset(t *testing.T) {
 	var moved figures
 	moved.during(c, func() {
 		run(t, leaves, "undrain")
-		c.Within(5*time.Second, "undrain", c.Even(c.Nodes...))
+		c.Within(patience, "undrain", c.Even(c.Nodes...))
 	})
-	families := map[bool]bool{}
+	families, soonest := map[bool]bool{}, patience
 	for _, w := range clients {
 		if slices.Equal(c.Judge.Holders()[w.vip], []string{resets.Name}) {
 			select {
@@ -98,25 +98,29 @@ func TestConnectionsAreReset(t *testing.T) {
 		select {
 		case at := <-w.ended:
 			t.Logf("%v: the read returned %.1f ms after the address went: %v", w.vip, ms(at-down), w.err)
-			if !errors.Is(w.err, unix.ECONNRESET) || at-down > 100*time.Millisecond {
-				t.Errorf("%v: the client did not get ECONNRESET within 100 ms, but %v", w.vip, w.err)
+			soonest = min(soonest, at-down)
+			if !errors.Is(w.err, unix.ECONNRESET) {
+				t.Errorf("%v: the client did not get ECONNRESET, but %v", w.vip, w.err)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			t.Errorf("%v left, and its client still waits", w.vip)
 		}
 		families[w.vip.Is4()] = true
 	}
+	if soonest > 100*time.Millisecond { // the others may have waited for a processor
+		t.Errorf("the first client got it %v after the address went", soonest)
+	}
 	if len(families) != 2 {
 		t.Errorf("VIPs of %d families moved, not of both: %s", len(families), c.Layout())
 	}
-	moved.bound(t, 10*time.Millisecond, 50*time.Millisecond)
+	moved.bound(t, busyMedian, busyWorst)
 
 	var here []*client
 	for _, vip := range of(c, leaves) {
 		here = append(here, wait(t, c, vip))
 	}
 	run(t, leaves, "drain", "--wait", "--timeout", "10s")
-	c.Within(time.Second, "drain", c.Even(resets))
+	c.Within(patience, "drain", c.Even(resets))
 	observe(200 * time.Millisecond) // as long as a reset would take, and longer
 	for _, w := range here {
 		select {

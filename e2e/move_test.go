@@ -50,6 +50,12 @@ func (f *figures) during(c *cluster.Cluster, change func()) {
 	}
 }
 
+// What a move may cost where other things are measured than that, and the machine may be busy.
+const (
+	busyMedian = 50 * time.Millisecond
+	busyWorst  = 500 * time.Millisecond
+)
+
 func (f *figures) String() string {
 	median, p95, worst := probe.Summary(f.gaps)
 	return fmt.Sprintf("%d moves; outage of a VIP: median %.1f ms, p95 %.1f ms, worst %.1f ms; all: %v", f.moved, ms(median), ms(p95), ms(worst), f.gaps)

@@ -70,7 +70,7 @@ func (k *keepalived) top(l line) {
 	case name == "global_defs":
 		k.note(l.at, name, "is left out: mail, SNMP, router ids and VRRP's defaults have no equivalent")
 	case name == "vrrp_script" || name == "vrrp_track_process" || name == "vrrp_track_file" || name == "track_file":
-		k.note(l.at, name, "%s is left out; a [[check]] with a command is what comes near it%s", quote(l.word(1)), k.lacking(checks))
+		k.note(l.at, name, "%s is left out; a [[check]] with a command is what comes near it", quote(l.word(1)))
 	case strings.HasPrefix(name, "virtual_server") || name == "SSL":
 		k.note(l.at, name, "is left out: viplease does no load balancing by the kernel (LVS); keepalived can go on doing it, without its vrrp_instance blocks")
 	default:
@@ -154,13 +154,13 @@ func (k *keepalived) setting(in *instance, l line) {
 	case strings.HasPrefix(name, "notify") || name == "smtp_alert":
 		k.hook(l)
 	case strings.HasPrefix(name, "track_"):
-		what := "a [[check]] is what comes near it" + k.lacking(checks)
+		what := "a [[check]] is what comes near it"
 		if name == "track_interface" {
 			what = "an interface that lost its carrier is given no VIPs anyway"
 		}
 		k.note(l.at, name, "is left out; %s", what)
 	case name == "virtual_routes" || name == "virtual_rules":
-		k.note(l.at, name, "is left out: viplease moves addresses, no routes or rules; set them on every node, or from a hook%s", k.lacking(hooks))
+		k.note(l.at, name, "is left out: viplease moves addresses, no routes or rules; set them on every node, or from a hook")
 	case name == "use_vmac" || name == "use_ipvlan" || name == "vmac_xmit_base":
 		k.note(l.at, name, "is gone: a VIP has the MAC of the interface that it is on, and neighbours are told by ARP and ND")
 	default:
@@ -195,7 +195,7 @@ func (k *keepalived) hook(l line) {
 		return
 	}
 	k.doc.hooks = append(k.doc.hooks, hook{key, quote(strings.Join(l.words, " ")), l.at})
-	k.note(l.at, l.name(), "hooks.%s is what comes near it: a program that is run for each VIP, in order and with a timeout%s", key, k.lacking(hooks))
+	k.note(l.at, l.name(), "hooks.%s is what comes near it: a program that is run for each VIP, in order and with a timeout", key)
 }
 
 // addresses takes a virtual_ipaddress block.

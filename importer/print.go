@@ -112,17 +112,13 @@ func (d document) printAnnounce(p *printer) {
 	}
 }
 
-// printHooks leaves a comment whether hooks are built or not: the programs
-// must be written first.
+// printHooks leaves a comment: the programs must be written first.
 func (d document) printHooks(p *printer) {
 	if len(d.hooks) == 0 {
 		return
 	}
 	p.line("")
 	p.line("# TO DO: hooks are programs here; write them anew.")
-	if _, lacks := unbuilt[hooks]; lacks {
-		p.line("# For a later version of viplease:")
-	}
 	for _, h := range d.hooks {
 		p.line("# Line %d: %s", h.line, h.what)
 	}

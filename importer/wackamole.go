@@ -152,8 +152,8 @@ func (w *wackamole) runDynamic(s statement) {
 		was = "; Wackamole ran it once per round, and not when it stopped"
 	}
 	w.doc.hooks = append(w.doc.hooks, hook{key, fmt.Sprintf("RunDynamic %s %s", quote(s.value.text), s.event), s.line})
-	w.note(s.line, s.name, "%s must be rewritten as a program, for hooks.%s runs one %s, with a timeout, beside the protocol%s%s",
-		quote(s.value.text), key, when, was, w.lacking(hooks))
+	w.note(s.line, s.name, "%s must be rewritten as a program, for hooks.%s runs one %s, with a timeout, beside the protocol%s",
+		quote(s.value.text), key, when, was)
 }
 
 // finish adds what is told about the file as a whole.

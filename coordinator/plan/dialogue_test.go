@@ -15,6 +15,8 @@ type dialogue struct {
 	ms   int // now, milliseconds since boot
 	rev  int64
 	acts []Action
+
+	changes []Change
 }
 
 const ms = time.Millisecond
@@ -65,6 +67,7 @@ func (d *dialogue) tell(facts ...Fact) {
 	}
 	d.v.Dispatched(actions, d.now())
 	d.acts = append(d.acts, actions...)
+	d.changes = append(d.changes, d.v.Changes(d.now())...)
 	if rest, _ := Decide(d.v, d.now()); len(rest) > 0 {
 		d.t.Fatalf("after %v, which is under way, it wants %v at once", actions, rest)
 	}

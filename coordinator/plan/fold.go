@@ -100,6 +100,11 @@ func (v *View) changed(vip string, before, after claim) {
 	if l == nil || before.mod == after.mod && before.absent == after.absent {
 		return
 	}
+	if before.valid() && before.Node != "" && before.Node != after.Node {
+		if l.giver = before.Node; l.giver == v.cfg.Node {
+			l.giver = ""
+		}
+	}
 	if before.holds() && !after.holds() {
 		l.lost, l.lostWait = v.mine(before) || v.own(before), before.wait()
 		if l.lost && l.some {

@@ -46,6 +46,11 @@ type local struct {
 	withdrawn      string          // why it was taken down, if its claim was not given away
 	fights         []time.Duration // when that happened in the last minute
 
+	gained  bool   // its gain was told, and its loss not yet
+	faulty  bool   // that it cannot be held was told
+	giver   string // another node that held it last; "": none that this process knows of
+	whyDown string // why its addresses were taken down last; "": they were not, or are up
+
 	write    bool          // a claim write is under way
 	writeAt  time.Duration // and not before
 	giving   bool          // and it gives the claim away: until it is answered that counts as done and as not done
@@ -142,7 +147,7 @@ func (v *View) foldRaised(f AddressesRaised, now time.Duration) {
 		v.alarm(f.VIP, "fault", l.why)
 	default:
 		l.some, l.up, l.t0 = true, true, f.T0
-		l.fails, l.why, l.contested, l.strays = 0, "", false, 0
+		l.fails, l.why, l.contested, l.strays, l.whyDown = 0, "", false, 0, ""
 		switch {
 		case fresh && l.vanished:
 			l.announce, l.kept = true, false
@@ -168,12 +173,13 @@ func (v *View) foldDeleted(f AddressesDeleted, now time.Duration) {
 		v.alarm(f.VIP, "fault", f.Err.Error())
 		return
 	}
+	l.whyDown = v.whyDown(f.VIP, now)
 	if c := v.etcd.claims[f.VIP]; l.up && !(v.mine(c) && c.Accept > 0) { // of a transfer its commit tells
 		grade := Alarm
 		if v.self.leaving || !v.vipHere(f.VIP) {
 			grade = News // as it was told
 		}
-		l.withdrawn = v.whyDown(f.VIP, now)
+		l.withdrawn = l.whyDown
 		v.graded(grade, f.VIP, "withdrawn", l.withdrawn)
 	}
 	l.some, l.up, l.announce, l.vanished, l.stray, l.t0, l.rival.at = false, false, false, false, false, 0, 0

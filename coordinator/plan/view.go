@@ -88,6 +88,9 @@ func (v *View) Apply(f Fact, now Now) {
 	switch f := f.(type) {
 	case Remembered:
 		v.self.remember(f, now.Boot)
+		for _, vip := range f.Gained {
+			v.of(vip).gained = true
+		}
 		v.etcd.cluster, v.etcd.rev = f.Cluster, f.Revision // a first snapshot from before that is of a store that went back
 	case PlacesObserved:
 		v.foldPlaces(f, now.Boot)
@@ -269,7 +272,7 @@ func (v *View) RememberVersion() int { return v.remember }
 
 // Remember is what the next process of this boot must know.
 func (v *View) Remember() Remembered {
-	r := Remembered{Cluster: v.etcd.cluster, Revision: v.etcd.rev}
+	r := Remembered{Cluster: v.etcd.cluster, Revision: v.etcd.rev, Gained: v.gained()}
 	r.Known = slices.Clone(v.self.known)
 	if v.self.phase == registered {
 		r.Last = v.self.reg

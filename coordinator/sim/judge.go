@@ -84,6 +84,18 @@ func (j *judge) stops(n *node) {
 // runs is told when it goes on.
 func (j *judge) runs(n *node) { n.stopped = -1 }
 
+// told is told what the operator's programs are told: gains and losses by turns.
+func (j *judge) told(p *process, c plan.Change) {
+	if c.Kind == plan.Faulty {
+		return
+	}
+	gain := c.Kind == plan.Acquired
+	if p.gained[c.VIP] == gain {
+		j.breaks("hooks: %s is told twice that %s was %s", p.n.name, c.VIP, c.Kind)
+	}
+	p.gained[c.VIP] = gain
+}
+
 // settleEvery is how often the judge looks whether everything has settled, and idle for how long nothing may be written then.
 const settleEvery = 200 * time.Millisecond
 
@@ -127,6 +139,9 @@ func (j *judge) unsettled() string {
 		known |= mask
 		for _, n := range w.nodes {
 			up := n.kernel.up & mask
+			if n.proc != nil && n.proc.gained[vip] != (up != 0) {
+				return fmt.Sprintf("the programs of %s were told that %s is up there: %t", n.name, vip, n.proc.gained[vip])
+			}
 			if up == 0 {
 				continue
 			}
@@ -152,6 +167,14 @@ func (j *judge) unsettled() string {
 	for _, n := range w.nodes {
 		if n.kernel.up&^known != 0 {
 			return fmt.Sprintf("an address that no configuration has is up on %s", n.name)
+		}
+		if n.proc == nil {
+			continue
+		}
+		for vip, gained := range n.proc.gained {
+			if gained && !w.final().has(vip) {
+				return fmt.Sprintf("the programs of %s were not told that a VIP which no configuration has is gone", n.name)
+			}
 		}
 	}
 	if why := j.misplaced(holders); why != "" {

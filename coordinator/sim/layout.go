@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"viplease/coordinator/plan"
 )
@@ -102,6 +103,10 @@ func newLayout(n int, c change, prefer int) *layout {
 		}
 	}
 	return l
+}
+
+func (l *layout) has(name string) bool {
+	return slices.ContainsFunc(l.vips, func(v plan.VIP) bool { return v.Name == name })
 }
 
 // former are the addresses that a daemon before set and this configuration does not have.

@@ -73,7 +73,8 @@ type process struct {
 	feed     *watch
 	reread   bool
 	leaving  bool
-	limit    time.Duration // boot time
+	limit    time.Duration   // boot time
+	gained   map[string]bool // what the operator's programs were told
 }
 
 // start runs a daemon.
@@ -89,7 +90,10 @@ func (n *node) start() {
 	cfg.Seed = fmt.Sprintf("%s.%d", n.name, n.started)
 	cfg.VIPs, cfg.Former = n.layout.vips, n.layout.former(n.memory.Addresses)
 	now := n.instant()
-	p := &process{n: n, view: plan.New(cfg, now), timer: never, waking: never, turned: now.Boot}
+	p := &process{n: n, view: plan.New(cfg, now), timer: never, waking: never, turned: now.Boot, gained: map[string]bool{}}
+	for _, vip := range n.memory.Gained {
+		p.gained[vip] = true
+	}
 	n.proc = p
 	n.w.trace.note(n, "starts")
 	p.view.Apply(n.memory, now)
@@ -159,6 +163,9 @@ func (p *process) turn() {
 	p.turned = now.Boot
 	actions, wake := plan.Decide(p.view, now)
 	p.view.Dispatched(actions, now)
+	for _, c := range p.view.Changes(now) {
+		w.judge.told(p, c)
+	}
 	for _, a := range actions {
 		w.trace.action(p.n, a)
 		w.moment(p.n, a)
