@@ -43,6 +43,11 @@ type Neighbor struct {
 	Hardware [6]byte // its Ethernet address; zero: not known
 }
 
+// single tells whether the addresses can be those of one host.
+func (h Neighbor) single() bool {
+	return canHold(plain(h.Addr)) && h.Hardware != hardware{} && h.Hardware[0]&1 == 0
+}
+
 // SetAudience says who is told directly about the addresses on link, in place of who was before. Nobody is until it is called.
 //
 // Each host is told of an address once its first announcement to all has left, so that those never wait for it, and again a second
@@ -50,6 +55,17 @@ type Neighbor struct {
 // neighbour discovery; it is asked for like any other frame, and Stop ends it. Notices leave in turn for all addresses, neighbours
 // at Config.Rate x 2 a second after a burst of 64.
 func (a *Announcer) SetAudience(link string, to Audience) {
+	hosts := slices.DeleteFunc(slices.Clone(to.Neighbors), func(h Neighbor) bool { return !h.single() })
+	known := make(map[netip.Addr]hardware, len(hosts))
+	for _, h := range hosts {
+		known[plain(h.Addr)] = h.Hardware
+	}
+	desks := []*desk{neighborDesk(hosts, to, pace{interval: a.pace / perNeighbor, burst: batch})}
+	for i, n := range to.Notices {
+		if !slices.Contains(to.Notices[:i], n) {
+			desks = append(desks, noticeDesk(n, to, known))
+		}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.stopped {
@@ -57,10 +73,7 @@ func (a *Announcer) SetAudience(link string, to Audience) {
 	}
 	l, now := a.link(link), a.now()
 	old := l.desks
-	l.desks = []*desk{neighborDesk(to, pace{interval: a.pace / perNeighbor, burst: batch})}
-	for _, n := range to.Notices {
-		l.desks = append(l.desks, noticeDesk(n, to))
-	}
+	l.desks = desks
 	for i, d := range l.desks {
 		if i == 0 && old != nil {
 			d.take(old[0])
@@ -107,21 +120,12 @@ type tour struct {
 	at         int // its place in the agenda
 }
 
-func neighborDesk(to Audience, p pace) *desk {
-	list := make([]Neighbor, 0, len(to.Neighbors))
-	for _, h := range to.Neighbors {
-		if h.Addr = plain(h.Addr); canHold(h.Addr) && h.Hardware != (hardware{}) && h.Hardware[0]&1 == 0 {
-			list = append(list, h)
-		}
-	}
-	return &desk{hosts: len(list), host: func(i int) Neighbor { return list[i] }, hears: to.hears, pace: p, tours: map[netip.Addr]*tour{}}
+func neighborDesk(list []Neighbor, to Audience, p pace) *desk {
+	host := func(i int) Neighbor { return Neighbor{plain(list[i].Addr), list[i].Hardware} }
+	return &desk{hosts: len(list), host: host, hears: to.hears, pace: p, tours: map[netip.Addr]*tour{}}
 }
 
-func noticeDesk(n Notice, to Audience) *desk {
-	known := map[netip.Addr][6]byte{}
-	for _, h := range to.Neighbors {
-		known[plain(h.Addr)] = h.Hardware
-	}
+func noticeDesk(n Notice, to Audience, known map[netip.Addr]hardware) *desk {
 	first := n.First
 	return &desk{
 		notice: n,

@@ -104,8 +104,11 @@ func TestNoticesAreThrottled(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, r *rig) {
 		r.SetAudience("eth0", Audience{
 			Subnets:   []netip.Prefix{lan4},
-			Neighbors: []Neighbor{{addr("192.0.2.3"), [6]byte{2, 1, 0, 0, 0, 3}}},
-			Notices:   []Notice{{First: addr("192.0.2.0"), Last: addr("192.0.2.15"), PerSecond: 8}},
+			Neighbors: []Neighbor{{addr("192.0.2.3"), [6]byte{2, 1, 0, 0, 0, 3}}, {addr("192.0.2.4"), [6]byte{3, 1, 0, 0, 0, 4}}}, // a group's
+			Notices: []Notice{
+				{First: addr("192.0.2.0"), Last: addr("192.0.2.15"), PerSecond: 8},
+				{First: addr("192.0.2.0"), Last: addr("192.0.2.15"), PerSecond: 8}, // said twice, told once
+			},
 		})
 		must(t, r.Announce("eth0", vip4, yes))
 		must(t, r.Announce("eth0", nthAddr(1), yes)) // both share the throttle
@@ -116,7 +119,7 @@ func TestNoticesAreThrottled(t *testing.T) {
 			count[n.host.String()+" "+n.to]++
 		}
 		for host, want := range map[string]int{
-			"192.0.2.0 ff:ff:ff:ff:ff:ff": 0, "192.0.2.1 ff:ff:ff:ff:ff:ff": 4, "192.0.2.15 ff:ff:ff:ff:ff:ff": 4,
+			"192.0.2.0 ff:ff:ff:ff:ff:ff": 0, "192.0.2.1 ff:ff:ff:ff:ff:ff": 4, "192.0.2.4 ff:ff:ff:ff:ff:ff": 4, "192.0.2.15 ff:ff:ff:ff:ff:ff": 4,
 			"192.0.2.7 ff:ff:ff:ff:ff:ff": 2, "192.0.2.3 02:01:00:00:00:03": 8,
 		} { // two passes of two addresses; the VIP itself is told of the other one alone, the neighbour also at once
 			if count[host] != want {
