@@ -113,7 +113,7 @@ func TestCarrierLost(t *testing.T) {
 		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
 		c.Answering(2 * time.Second)
 	}
-	t.Log(&gaps)
+	gaps.bound(t, 100*time.Millisecond, time.Second) // under 100 ms is what is promised; the worst of all may find no core free
 }
 
 func TestCutFromEverything(t *testing.T) {
@@ -127,6 +127,33 @@ func TestCutFromEverything(t *testing.T) {
 		takenOver(t, c, n, began, takeover)
 		c.Heal(n.LAN, n.Mgmt)
 		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+	}
+}
+
+// TestOneWayPathsToEtcd: one node does not hear etcd, and etcd does not hear another. What either asks for may well be done, and neither may count on it.
+func TestOneWayPathsToEtcd(t *testing.T) {
+	t.Parallel()
+	c := cluster.Start(t, cluster.Options{})
+	c.Settled()
+	deaf, mute := c.Nodes[1], c.Nodes[2]
+	for range rounds(1, 20) {
+		began := time.Now()
+		for _, s := range c.Etcd.Servers {
+			c.Block(s.Mgmt, deaf.Mgmt)
+			c.Block(mute.Mgmt, s.Mgmt)
+		}
+		withdrawn(t, c, deaf, began, cluster.Hold+200*time.Millisecond)
+		withdrawn(t, c, mute, began, cluster.Hold+200*time.Millisecond)
+		c.Within(takeover-time.Since(began), "takeover", c.Even(c.Nodes[0]))
+		c.Answering(max(takeover-time.Since(began), 100*time.Millisecond))
+		t.Logf("every VIP answered again after %v", time.Since(began).Round(10*time.Millisecond))
+		for _, s := range c.Etcd.Servers {
+			c.Unblock(s.Mgmt, deaf.Mgmt)
+			c.Unblock(mute.Mgmt, s.Mgmt)
+		}
+		healed := time.Now()
+		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+		t.Logf("the loads were even %v after both paths had healed", time.Since(healed).Round(10*time.Millisecond))
 	}
 }
 
