@@ -17,10 +17,13 @@ type history struct{ list []Event }
 
 func (h *history) add(e Event) {
 	h.list = append(h.list, e)
-	if len(h.list) > historyMost {
-		h.list = append([]Event(nil), h.list[len(h.list)-historyMost:]...)
+	if len(h.list) >= 2*historyMost { // not each time
+		h.list = append(h.list[:0:0], h.last()...)
 	}
 }
+
+// last is what is kept.
+func (h *history) last() []Event { return h.list[max(0, len(h.list)-historyMost):] }
 
 // askTimeout is how long the loop may take to answer: it never blocks, so a longer silence means that it hangs.
 const askTimeout = 2 * time.Second
@@ -58,7 +61,7 @@ func (c *Coordinator) Snapshot() Snapshot {
 	s := Snapshot{Group: c.cfg.Plan.Group, Node: c.cfg.Plan.Node, Source: "daemon", Version: c.cfg.Plan.Version, Takeover: FastStatus{Links: []plan.LinkStatus{}}, Members: []MemberStatus{}, VIPs: []VIPStatus{}, Events: []Event{}}
 	err := c.ask(context.Background(), func(v *plan.View, now plan.Now) {
 		fill(&s, v, now)
-		s.Events = append(s.Events, c.events.list...)
+		s.Events = append(s.Events, c.events.last()...)
 	})
 	if err != nil {
 		s.Self.Trouble = err.Error()

@@ -65,7 +65,7 @@ func (d *decision) empty(vip string, c claim, l *local) ClaimWrite {
 	n := d.next(vip, c)
 	n.Node, n.Reg, n.MemberRev, n.To, n.Accept = "", "", 0, "", 0
 	n.Empty, n.Stay, n.Fast, n.Why = true, false, Terms{}, "nobody is known to hold it"
-	wait := max(d.v.cfg.Wait, d.v.etcd.widest(), l.lostWait, c.wait())
+	wait := max(d.v.cfg.Wait, d.widest(), l.lostWait, c.wait())
 	n.WaitMS = int64((wait + time.Millisecond - 1) / time.Millisecond)
 	if d.v.vipHere(vip) {
 		n.Addresses = d.v.texts[vip]
@@ -73,25 +73,33 @@ func (d *decision) empty(vip string, c claim, l *local) ClaimWrite {
 	return ClaimWrite{VIP: vip, Kind: Empty, Claim: n, IfMod: ifMod(c)}
 }
 
+// widest is the store's, found once.
+func (d *decision) widest() time.Duration {
+	if d.widestWait == 0 {
+		d.widestWait = d.v.etcd.widest()
+	}
+	return d.widestWait
+}
+
 // writeMine: what to write to a claim that this registration holds.
 func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 	v := d.v
-	down := !l.some && l.op == idle && v.allDown(vip, c.Addresses)
+	down := func() bool { return d.down(vip, c, l) }
 	switch {
-	case c.born() && down && !l.giving:
+	case c.born() && !l.giving && down():
 		return d.empty(vip, c, l), true
 	case l.doubt || c.born():
 		return d.restamp(vip, c), true
 	case d.cannot(vip) != "":
-		if down {
+		if down() {
 			return d.release(vip, c, d.cannot(vip)), true
 		}
 	case d.shedding(vip):
-		if down {
+		if down() {
 			return d.release(vip, c, v.whyShed(vip)), true
 		}
 	case d.handing(vip):
-		if down {
+		if down() {
 			return d.transfer(vip, c), true
 		}
 	case c.To != "":
@@ -125,22 +133,37 @@ func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 	return ClaimWrite{}, false
 }
 
-// allDown tells whether none of the addresses of the VIP's claim is up here under another name or as a former one. One that another claim of this node
-// accounts for does not count.
-func (v *View) allDown(vip string, addresses []string) bool {
-	for name, l := range v.local {
-		if c := v.etcd.claims[name]; name != vip && v.mine(c) && v.means(name, c) {
-			continue
-		}
-		if l.some || l.op != idle {
-			for _, a := range l.both() {
-				if slices.Contains(addresses, a.Prefix.String()) {
-					return false
-				}
-			}
+// down tells whether nothing of the VIP is up here, nor may be: not under its own name, and none of its claim's addresses under another name or as a
+// former one. What another claim of this node accounts for does not count.
+func (d *decision) down(vip string, c claim, l *local) bool {
+	if l.some || l.op != idle {
+		return false
+	}
+	for _, a := range c.Addresses {
+		if slices.ContainsFunc(d.unaccounted()[a], func(name string) bool { return name != vip }) {
+			return false
 		}
 	}
 	return true
+}
+
+// unaccounted is what is up here, or may be, and is no address of a claim of this node under the same name: the names by address. It is found once.
+func (d *decision) unaccounted() map[string][]string {
+	if d.strays != nil {
+		return d.strays
+	}
+	v := d.v
+	d.strays = map[string][]string{}
+	for name, l := range v.local {
+		if c := v.etcd.claims[name]; !l.some && l.op == idle || v.mine(c) && v.means(name, c) {
+			continue
+		}
+		for _, a := range l.both() {
+			text := a.Prefix.String()
+			d.strays[text] = append(d.strays[text], name)
+		}
+	}
+	return d.strays
 }
 
 // next is the claim's value for the next write: the same, with a new attempt id and the version that etcd will give it.

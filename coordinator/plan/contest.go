@@ -61,7 +61,7 @@ func (v *View) foldContact(a sentinel.Contact, now time.Duration) {
 		v.note("", "in contact", "others are heard again on "+a.Link)
 	}
 	v.fast.links[a.Link] = is
-	v.placed = nil
+	v.replan()
 }
 
 // contest puts a transaction in the queue, unless it is nil or the same is under way.

@@ -32,6 +32,9 @@ type decision struct {
 	tries   int
 	asks    []Item // VIPs to be asked for on the LAN before a fast takeover
 	slotted bool   // a slot of the round is being taken by this decision
+
+	strays     map[string][]string // see unaccounted
+	widestWait time.Duration       // see widest; 0: not asked for yet
 }
 
 func (d *decision) do(a Action) { d.actions = append(d.actions, a) }

@@ -205,7 +205,7 @@ func (v *View) expel(now time.Duration) {
 		return
 	}
 	v.fast.counts.Evicted++
-	v.placed = nil
+	v.replan()
 	v.alarm("", "evicted", e.By+" did not hear this node on the LAN, and it did not refute that")
 }
 

@@ -19,7 +19,7 @@ func (v *View) foldSnapshot(f SnapshotRead, now time.Duration) {
 			v.changed(vip, before.claims[vip], c)
 		}
 	}
-	v.placed = nil
+	v.replan()
 	v.judge(now)
 	v.standing(now)
 	if len(before.neighbors)+len(v.etcd.neighbors) > 0 {
@@ -40,49 +40,80 @@ func (v *View) foldBatch(f BatchSeen, now time.Duration) {
 	}
 }
 
+// touched is what a batch of keys is about.
+type touched struct {
+	claims             []string
+	members, neighbors bool
+}
+
+func (t *touched) add(key string) (vip string, isClaim bool) {
+	t.members = t.members || strings.HasPrefix(key, "members/")
+	t.neighbors = t.neighbors || strings.HasPrefix(key, "neighbors/")
+	if vip, isClaim = strings.CutPrefix(key, "claims/"); isClaim {
+		t.claims = append(t.claims, vip)
+	}
+	return vip, isClaim
+}
+
 // fold takes keys in, whose own revisions may be ahead of the view's.
 func (v *View) fold(changed []Entry, deleted []Deleted, now time.Duration) {
-	neighbors := false
+	var t touched
 	for _, e := range changed {
-		vip, isClaim := strings.CutPrefix(e.Key, "claims/")
+		vip, isClaim := t.add(e.Key) // also one that is known: the view may have caught up with it
 		before := v.etcd.claims[vip]
-		neighbors = neighbors || strings.HasPrefix(e.Key, "neighbors/")
 		if !v.etcd.put(e) {
 			continue
 		}
-		v.placed = nil
+		v.replan()
 		if isClaim {
 			v.changed(vip, before, v.etcd.claims[vip])
 		}
 	}
 	for _, d := range deleted {
-		vip, isClaim := strings.CutPrefix(d.Key, "claims/")
+		vip, isClaim := t.add(d.Key)
 		before := v.etcd.claims[vip]
 		v.etcd.remove(d.Key, d.Mod)
 		if strings.HasPrefix(d.Key, "neighbors/") {
-			neighbors = true
 			continue
 		}
-		v.placed = nil
+		v.replan()
 		if isClaim {
 			v.changed(vip, before, v.etcd.claims[vip])
 		}
 	}
 	v.etcd.highest = max(v.etcd.highest, v.etcd.rev)
-	v.judge(now)
-	if neighbors {
+	if t.members {
+		v.judge(now)
+	} else {
+		v.judgeSome(t.claims, now)
+	}
+	if t.neighbors {
 		v.neighborsChanged(now)
 	}
 }
 
+// judge brings everything up to date that follows from claims and members.
 func (v *View) judge(now time.Duration) {
 	v.evidence.judge(&v.etcd, v.vips, now)
 	v.judgeFast(now)
 	v.expel(now)
 	for vip, c := range v.etcd.claims {
-		if v.mine(c) || v.own(c) {
-			v.of(vip) // one that is not configured any more has to be given back [A7]
-		}
+		v.accountFor(vip, c)
+	}
+}
+
+// judgeSome is judge where only these claims may have changed.
+func (v *View) judgeSome(claims []string, now time.Duration) {
+	v.evidence.judgeSome(&v.etcd, v.vips, claims, now)
+	for _, vip := range claims {
+		v.accountFor(vip, v.etcd.claims[vip])
+	}
+}
+
+// accountFor makes a claim of this node known to its own side: one that is not configured any more has to be given back [A7].
+func (v *View) accountFor(vip string, c claim) {
+	if v.mine(c) || v.own(c) {
+		v.of(vip)
 	}
 }
 
@@ -175,13 +206,20 @@ func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
 		}
 		return
 	}
+	var current []Entry // of the writes that were lost
+	var written []string
 	for i, w := range f.Writes {
+		written = append(written, w.VIP)
 		if !v.foldWrite(w, f.Results[i], f.Revision, now) {
 			return
 		}
+		if r := f.Results[i]; !r.Won && r.Current != nil {
+			current = append(current, *r.Current)
+		}
 	}
-	v.placed = nil
-	v.judge(now)
+	v.replan()
+	v.fold(current, nil, now)
+	v.judgeSome(written, now)
 }
 
 // foldWrite takes in what came of one write. It returns false when that shows that the store went back.
@@ -202,7 +240,6 @@ func (v *View) foldWrite(w ClaimWrite, r WriteResult, revision int64, now time.D
 		if r.Current.Mod <= before.mod && !learnt {
 			l.writeAt = now + writeRetry // another condition failed, which the watch has yet to tell
 		}
-		v.fold([]Entry{*r.Current}, nil, now)
 	case before.mod < revision:
 		v.etcd.claims[w.VIP] = claim{absent: true, mod: revision}
 		v.changed(w.VIP, before, v.etcd.claims[w.VIP])

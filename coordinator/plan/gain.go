@@ -58,7 +58,7 @@ func (v *View) Changes(now Now) (out []Change) {
 func (d *decision) lost(vip string, c claim, l *local) bool {
 	v := d.v
 	if !v.vipHere(vip) { // it is accounted for as a former address
-		return v.etcd.synced && v.allDown(vip, c.Addresses)
+		return v.etcd.synced && d.down(vip, c, l)
 	}
 	return l.giving || !d.wants(vip) || !v.self.freshCheck() || d.now.Boot >= v.Authority()
 }

@@ -118,7 +118,7 @@ func (v *View) foldPlaces(f PlacesObserved, now time.Duration) {
 				l.able = now
 			}
 			l.place, l.fails, l.raiseAt = p, 0, 0
-			v.placed = nil
+			v.replan()
 			v.readAt, v.neighbors.readAt = 0, 0
 			v.remember++
 		}
@@ -143,7 +143,7 @@ func (v *View) foldRaised(f AddressesRaised, now time.Duration) {
 		l.why = f.Err.Error()
 		l.raiseAt = now + min(raiseBackoff<<min(l.fails, 10), backoffMost)
 		l.fails++
-		v.placed = nil
+		v.replan()
 		v.alarm(f.VIP, "fault", l.why)
 	default:
 		l.some, l.up, l.t0 = true, true, f.T0
@@ -278,7 +278,7 @@ func (v *View) fought(vip string, l *local, now time.Duration) {
 		l.fights = nil
 		l.why = fmt.Sprintf("something on this node removed its address %d times in a minute", fightsMost+1)
 		l.fails, l.raiseAt = max(l.fails, 1), now+backoffMost
-		v.placed = nil
+		v.replan()
 		v.alarm(vip, "fault", l.why)
 	}
 }
@@ -301,7 +301,7 @@ func (v *View) foldProbed(f AddressesProbed, now time.Duration) {
 	l.why = fmt.Sprintf("machine %s, which is not of this cluster, answers for its address", f.Rival)
 	l.fails++
 	l.raiseAt = now + min(10*raiseBackoff<<min(l.fails-1, 10), backoffMost)
-	v.placed = nil
+	v.replan()
 	v.alarm(f.VIP, "conflict", l.why)
 }
 

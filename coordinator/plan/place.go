@@ -14,10 +14,7 @@ type placed struct {
 	waiting  []placement.Move // those that wait for rounds, in the order of their turns
 	unplaced map[string]bool
 	agreed   bool            // all ready members plan alike
-	uniform  bool            // every member configures what this node does, and every claim is of a VIP that it configures
 	disputed map[string]bool // VIPs that configurations give different addresses
-
-	names map[string]map[string][]string // see namesIn
 }
 
 // ready tells whether the member may be given VIPs, as everybody sees it.
@@ -47,19 +44,27 @@ func (v *View) placement() *placed {
 	for _, vip := range out.Unplaced {
 		p.unplaced[vip] = true
 	}
-	p.uniform = true
-	for _, st := range v.etcd.states {
-		p.uniform = p.uniform && st.Digest == v.digest
-	}
-	for vip, c := range v.etcd.claims {
-		p.uniform = p.uniform && (!c.valid() || c.Node == "" || v.vipHere(vip) && v.means(vip, c))
-	}
 	v.placed = p
 	return p
 }
 
-// uniform tells whether no address can go by two names.
-func (v *View) uniform() bool { return v.placement().uniform }
+// replan forgets what was concluded from the state of etcd and of this node.
+func (v *View) replan() { v.placed, v.plain = nil, nil }
+
+// uniform tells whether no address can go by two names: every member configures what this node does, and every claim is of a VIP that it configures.
+func (v *View) uniform() bool {
+	if v.plain == nil {
+		plain := true
+		for _, st := range v.etcd.states {
+			plain = plain && st.Digest == v.digest
+		}
+		for vip, c := range v.etcd.claims {
+			plain = plain && (!c.valid() || c.Node == "" || v.vipHere(vip) && v.means(vip, c))
+		}
+		v.plain = &plain
+	}
+	return *v.plain
+}
 
 // otherName tells under which other name, in a claim older than the given mod revision whose owner is not gone for long, an address of the VIP stands.
 func (v *View) otherName(vip string, before int64, now time.Duration) string {
@@ -116,10 +121,13 @@ func (v *View) placementInput(p *placed) placement.Input {
 // being changed, an address is taken under neither; its holder keeps it until the files agree. A member whose configuration is not known yet counts as one
 // that differs; it is joining, and says it at once.
 func (v *View) rivalName(vip string, now time.Duration) (why string) {
+	mine := v.texts[vip]
+	overlap := func(list []string) bool {
+		return slices.ContainsFunc(list, func(a string) bool { return slices.Contains(mine, a) })
+	}
 	if why := v.otherName(vip, never64, now); why != "" {
 		return why
 	}
-	p := v.placement()
 	for node := range v.etcd.members {
 		st, said := v.etcd.states[node].State, v.etcd.states[node].mod > 0
 		l, known := v.layoutOf(st)
@@ -129,33 +137,13 @@ func (v *View) rivalName(vip string, now time.Duration) (why string) {
 		case st.Digest == v.digest:
 			continue
 		}
-		names := p.namesIn(st.Digest, l)
-		for _, a := range v.texts[vip] {
-			if i := slices.IndexFunc(names[a], func(n string) bool { return n != vip }); i >= 0 {
-				return node + " knows its address as " + names[a][i]
+		for _, o := range l.VIPs {
+			if o.Name != vip && overlap(o.Addresses) {
+				return node + " knows its address as " + o.Name
 			}
 		}
 	}
 	return ""
-}
-
-// namesIn is every name that a configuration has for an address. It is made once for all VIPs and all members that run it: whoever writes to etcd must not
-// be able to make that the product of the three.
-func (p *placed) namesIn(digest string, l Layout) map[string][]string {
-	if names, ok := p.names[digest]; ok {
-		return names
-	}
-	names := map[string][]string{}
-	for _, vip := range l.VIPs {
-		for _, a := range vip.Addresses {
-			names[a] = append(names[a], vip.Name)
-		}
-	}
-	if p.names == nil {
-		p.names = map[string]map[string][]string{}
-	}
-	p.names[digest] = names
-	return names
 }
 
 // layoutOf is the configuration that a member runs, if it is known.

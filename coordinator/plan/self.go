@@ -107,7 +107,7 @@ func (v *View) lapse(why string, now time.Duration) {
 	s.at = now + jitter(v.cfg.Node, s.count)
 	s.revoke = s.reg.Lease // whoever said that it is gone may have been a stale leader; the name must be free
 	s.stateBusy, s.renewBusy = false, false
-	v.placed = nil
+	v.replan()
 	v.alarm("", "lapsed", why)
 }
 
@@ -134,7 +134,7 @@ func (v *View) foldRegistered(f Registered, now Now) {
 	}
 	v.remember++
 	v.etcd.highest = max(v.etcd.highest, f.Revision)
-	v.placed = nil
+	v.replan()
 	v.note("", "registered", "registration "+f.Registration.ID)
 	s.said = f.State.State
 	if v.etcd.rev < f.Registration.MemberRev {
@@ -299,7 +299,7 @@ func (v *View) adopt(now time.Duration) {
 			l.able = now
 		}
 	}
-	v.placed = nil
+	v.replan()
 	up := 0
 	for _, l := range v.local {
 		up += boolInt(l.up)
@@ -322,7 +322,7 @@ func (v *View) wentBack(why string, now time.Duration) {
 	v.self.at, v.self.mature = now, now
 	v.self.reread = true // a watch may go on unbroken
 	v.self.stateBusy, v.self.renewBusy = false, false
-	v.placed = nil
+	v.replan()
 	v.remember++
 	for _, l := range v.local {
 		l.doubt = true

@@ -325,15 +325,41 @@ func (ev *evidence) judge(s *store, vips map[string]VIP, now time.Duration) {
 		}
 	}
 	ev.gone = gone
+	ev.judgeEmpty(s, vips, sortedKeys(vips), now)
+}
+
+// judgeSome is judge where no member has come or gone since, and of the claims only these may have changed: a mass of claims comes in hundreds of batches.
+// It leaves what was gone before, which never comes back: a registration has one create revision.
+func (ev *evidence) judgeSome(s *store, vips map[string]VIP, changed []string, now time.Duration) {
+	for _, vip := range changed {
+		c := s.claims[vip]
+		if !c.valid() || c.Node == "" || s.alive(c.owner()) || s.rev < c.mod {
+			continue
+		}
+		if _, ok := ev.gone[c.owner()]; !ok {
+			ev.gone[c.owner()] = now
+		}
+	}
+	ev.judgeEmpty(s, vips, changed, now)
+}
+
+// judgeEmpty notes since when each of the claims has been empty.
+func (ev *evidence) judgeEmpty(s *store, vips map[string]VIP, claims []string, now time.Duration) {
 	if ev.round.mod != s.round.mod {
 		ev.round = seen{mod: s.round.mod, since: now}
 	}
-	for vip := range vips {
+	widest := time.Duration(-1) // not known yet
+	for _, vip := range claims {
+		_, here := vips[vip]
 		switch c := s.claims[vip]; {
+		case !here:
 		case !c.valid() || !c.Empty:
 			delete(ev.empty, vip)
 		case ev.empty[vip].mod != c.mod:
-			ev.empty[vip] = seen{c.mod, now, max(c.wait(), s.widest())}
+			if widest < 0 {
+				widest = s.widest()
+			}
+			ev.empty[vip] = seen{c.mod, now, max(c.wait(), widest)}
 		}
 	}
 }

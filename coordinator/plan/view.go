@@ -31,6 +31,7 @@ type View struct {
 	slotting   bool // an offer that takes a slot of a round is under way
 	tries      int  // attempt ids used
 	placed     *placed
+	plain      *bool // the answer of uniform; nil: not known
 	notes      []Note
 	orders     orders
 	remember   int // counts what changes the answer of Remember
@@ -123,7 +124,7 @@ func (v *View) Apply(f Fact, now Now) {
 		v.self.stateBusy = false
 		if v.self.phase == registered && v.etcd.states[v.cfg.Node].mod == v.self.stateMod { // else the watch has shown something newer
 			v.etcd.states[v.cfg.Node] = stated{State: f.State, mod: max(v.etcd.states[v.cfg.Node].mod, v.self.reg.MemberRev)}
-			v.placed = nil
+			v.replan()
 		}
 	case StateFailed:
 		v.wrote(f.Err)
@@ -134,7 +135,7 @@ func (v *View) Apply(f Fact, now Now) {
 		v.wrote(f.Err)
 		if f.Err == nil {
 			v.etcd.layouts[v.digest] = v.layout
-			v.placed = nil
+			v.replan()
 		}
 		v.self.layoutAt = now.Boot + time.Second
 	case ClaimsCommitted:
@@ -170,7 +171,7 @@ func (v *View) Apply(f Fact, now Now) {
 		v.alarm("", "paused", f.Why)
 	case Leave:
 		v.self.leaving, v.self.deadline = true, f.Deadline
-		v.placed = nil
+		v.replan()
 	case Deregistered:
 		v.self.done, v.self.phase = true, unregistered
 	default:

@@ -64,7 +64,7 @@ var edits = []struct{ file, sound, breakable string }{
 	{"show.go", `case c.wait() < v.cfg.Wait:`, `case c.wait() < v.cfg.Wait && !broken("S10: who accepts a move asks for its own wait"):`},
 	{"claims.go", `return since + max(v.cfg.Wait, c.wait())`, `return since + pick("S10: the larger wait counts", v.cfg.Wait, pick("rule 3: W", max(v.cfg.Wait, c.wait())/2, max(v.cfg.Wait, c.wait())))`},
 	{"show.go", `case l.doubt || l.giving:`, `case l.doubt || l.giving && !broken("rule 4: a write that gives away counts as done"):`},
-	{"claims.go", `down := !l.some && l.op == idle`, `down := broken("rule 4: the addresses are down first") || !l.some && l.op == idle`},
+	{"claims.go", `if l.some || l.op != idle {`, `if !broken("rule 4: the addresses are down first") && (l.some || l.op != idle) {`},
 	{"self.go", `case v.etcd.cluster != 0 && f.Cluster != v.etcd.cluster || f.Revision < max(f.Since, f.Highest) || v.contradicts(f):`, `case !broken("S11: a check from another store") && (v.etcd.cluster != 0 && f.Cluster != v.etcd.cluster || f.Revision < max(f.Since, f.Highest) || v.contradicts(f)):`},
 	{"show.go", `v.self.good.revision < c.mod ||`, `v.self.good.revision < c.mod && !broken("names: a check since the claim was won") ||`},
 	{"show.go", `case c.born() && !l.up:`, `case c.born() && !l.up && !broken("rule 5: a claim out of nothing is not shown"):`},
