@@ -52,8 +52,8 @@ func (o Operator) Move(ctx context.Context, vip, node string) (string, error) {
 
 // moved waits for the end of a move.
 func (o Operator) moved(ctx context.Context, vip, node string, rev int64) error {
-	ctx, cancel := context.WithTimeout(ctx, moveWithin)
-	defer cancel()
+	limit := time.NewTimer(moveWithin)
+	defer limit.Stop()
 	tick := time.NewTicker(moveLook)
 	defer tick.Stop()
 	for {
@@ -67,8 +67,10 @@ func (o Operator) moved(ctx context.Context, vip, node string, rev int64) error 
 		}
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
+		case <-limit.C:
 			return refusal(fmt.Sprintf("%s did not get %s within %v", node, vip, moveWithin))
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
