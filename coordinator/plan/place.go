@@ -95,7 +95,6 @@ func (v *View) placementInput(p *placed) placement.Input {
 	for _, m := range meaning {
 		vip, c := m.Name, v.etcd.claims[m.Name]
 		x := placement.VIP{Name: vip, Prefer: m.Prefer, Spread: m.Spread}
-		x.Pin, _ = v.seat(vip)
 		if c.valid() && v.etcd.alive(c.owner()) {
 			x.Holder = c.Node
 		}
@@ -114,6 +113,7 @@ func (v *View) placementInput(p *placed) placement.Input {
 	}
 	v.heed(&in)
 	v.recovering(&in)
+	v.seats(&in)
 	return in
 }
 

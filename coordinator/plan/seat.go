@@ -2,11 +2,12 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"viplease/coordinator/placement"
 )
 
-// A seat is where an operator wants a VIP, and the placement lays all others around it. There are three, the first that applies counting:
+// A seat is where an operator wants a VIP, and the placement lays all others around it. There are three, the first that can be had counting:
 //
 //   - a pin, until it is taken away;
 //   - a move that was asked for and is still to be made. It is made once: the holder's offer uses it up (Claim.Moved), whatever comes of the offer, and it
@@ -25,18 +26,31 @@ type asked struct {
 	mod int64
 }
 
-// seat is where the VIP has to be, if a node of that name can hold it; "" when nobody has asked for anything.
-func (v *View) seat(vip string) (node string, why placement.Why) {
-	c := v.etcd.claims[vip]
-	switch pin, pinned := v.etcd.pins[vip]; {
-	case pinned && pin.Node != "":
-		return pin.Node, placement.Pinned
-	case v.moveDue(vip):
-		return v.etcd.moves[vip].Node, moveAsked
-	case c.valid() && c.Stay && c.Moved > v.etcd.balance.mod:
-		return c.Node, moveAsked
+// wishes are the nodes that the VIP's seats name, the first that can be had counting.
+func (v *View) wishes(vip string) (nodes []string) {
+	if pin := v.etcd.pins[vip]; pin.Node != "" {
+		nodes = append(nodes, pin.Node)
 	}
-	return "", ""
+	if len(nodes) == 0 && v.moveDue(vip) { // a pin that came after the request goes before it
+		nodes = append(nodes, v.etcd.moves[vip].Node)
+	}
+	if c := v.etcd.claims[vip]; c.valid() && c.Stay && c.Moved > v.etcd.balance.mod {
+		nodes = append(nodes, c.Node)
+	}
+	return nodes
+}
+
+// seats gives the VIPs of a placement their seats: of those that are wished for the first that the members, as they are now, can give.
+func (v *View) seats(in *placement.Input) {
+	for i := range in.VIPs {
+		vip := &in.VIPs[i]
+		for _, node := range v.wishes(vip.Name) {
+			k := slices.IndexFunc(in.Members, func(m placement.Member) bool { return m.Node == node })
+			if vip.Pin == "" && k >= 0 && in.Members[k].Ready && !in.Members[k].Cannot.Has(i) {
+				vip.Pin = node
+			}
+		}
+	}
 }
 
 // moveDue tells whether a move of the VIP was asked for, can still be made, and has not been tried.
@@ -49,8 +63,8 @@ func (v *View) moveDue(vip string) bool {
 // seated gives the moves to seats that are no pins their reason.
 func (v *View) seated(p *placed) {
 	for vip, m := range p.moves {
-		if node, why := v.seat(vip); m.Why == placement.Pinned && node == m.To {
-			m.Why = why
+		if m.Why == placement.Pinned && v.etcd.pins[vip].Node != m.To {
+			m.Why = moveAsked
 			p.moves[vip] = m
 		}
 	}

@@ -58,16 +58,16 @@ func TestMoveIsMadeByTheHolderAndStays(t *testing.T) {
 	if made, failed := d.v.MoveOutcome("web", "b", move.Mod, d.now()); !made || failed != "" {
 		t.Errorf("made %v, %s", made, failed)
 	}
-	if node, _ := d.v.seat("web"); node != "b" {
-		t.Errorf("its seat is %q", node)
+	if pin := d.v.PlacementInput().VIPs[0].Pin; pin != "b" {
+		t.Errorf("its seat is %q", pin)
 	}
 	// The next holder did not get it by that move, although the request still stands.
 	c.Node, c.Reg, c.MemberRev, c.Stay, c.Writes = "a", d.v.self.reg.ID, d.v.self.reg.MemberRev, false, c.version+1
 	e := d.put("claims/web", c.Claim, c.Writes)
 	e.Create = c.create
 	d.tell(d.batch(e))
-	if node, _ := d.v.seat("web"); node != "" || d.v.moveDue("web") {
-		t.Errorf("the move is due again: %v, seat %q", d.v.moveDue("web"), node)
+	if wishes := d.v.wishes("web"); len(wishes) > 0 {
+		t.Errorf("the move is due again: %v", wishes)
 	}
 }
 
@@ -196,4 +196,28 @@ func TestLeftOver(t *testing.T) {
 	if got := d.v.LeftOfNode("a").InUse; !strings.HasPrefix(got, "a is a member") {
 		t.Errorf("of a member: %q", got)
 	}
+}
+
+// A request that cannot be met does not undo the one that was: the VIP stays where it was moved to.
+func TestMoveThatCannotBeHadLeavesTheSeat(t *testing.T) {
+	cfg := testConfig("a", "web")
+	cfg.VIPs[0].Prefer = []string{"b"}
+	d := start(t, cfg)
+	b, c := d.member("b"), d.member("c")
+	claim := claimOf("b", 5, 1)
+	claim.Node, claim.Reg, claim.MemberRev = "", "", 0
+	d.register(slices.Concat(b, c, []Entry{d.put("claims/web", claim, 1), d.put("drains/b", Intent{V: 1}, 1), d.put("drains/c", Intent{V: 1}, 1)})...)
+	d.wait(5100*ms, true)
+	d.commit()
+	d.wait(30*ms, true)
+	held := d.v.etcd.claims["web"]
+	held.Stay, held.Moved, held.Writes = true, d.rev, held.version+1
+	e := d.put("claims/web", held.Claim, held.Writes)
+	e.Create = held.create
+	d.acts = nil
+	move := d.put("moves/web", Intent{V: 1, Node: "c", MemberRev: c[0].Create}, 1)
+	d.rev++
+	d.tell(BatchSeen{Revision: d.rev, Changed: []Entry{e, move}, Deleted: []Deleted{{"drains/b", d.rev}}})
+	d.wait(time.Second, true)
+	d.want("")
 }

@@ -122,7 +122,7 @@ func (w *world) strike(i int, f Fault) {
 		if n.proc != nil && n.proc.feed != nil {
 			n.proc.feed.broken()
 		}
-	case DelClaim, PutClaim, CopyClaim, DelMember, Drain, Freeze, Pin, Balance:
+	case DelClaim, PutClaim, CopyClaim, DelMember, Drain, Freeze, Pin, Balance, Move:
 		w.operate(f, n, vip)
 	case DelAddress:
 		for _, a := range w.layouts[0].places[vip] {
@@ -241,6 +241,8 @@ func (w *world) operate(f Fault, n *node, vip int) {
 		if f.For > 0 {
 			w.after(f.For, nil, func() { del(pin) })
 		}
+	case Move:
+		put("moves/"+l.vips[vip%len(l.vips)].Name, plan.Encode(plan.Intent{V: plan.Format, Node: n.name, MemberRev: e.member(n.name), By: "somebody"}))
 	case Balance:
 		put("balance", plan.Encode(plan.Intent{V: plan.Format, By: "somebody"}))
 	}

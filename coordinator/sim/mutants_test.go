@@ -76,7 +76,7 @@ var edits = []struct{ file, sound, breakable string }{
 	{"round.go", `return v.evidence.round.since + v.cfg.Interval`, `return v.evidence.round.since + pick("rounds: the interval counts from the last slot", v.cfg.Interval/2, v.cfg.Interval)`},
 	{"place.go", `Frozen: v.etcd.frozen != nil}`, `Frozen: v.etcd.frozen != nil && !broken("frozen: nobody is moved")}`},
 	{"recover.go", `v.cfg.Mature<<min(l.fails, 16)`, `v.cfg.Mature<<min(l.fails, 16)/pick("flap: a link that comes back is not trusted at once", 4, time.Duration(1))`},
-	{"place.go", `x.Pin, _ = v.seat(vip)`, `if !broken("placement: pins") { x.Pin, _ = v.seat(vip) }`},
+	{"place.go", `v.seats(&in)`, `if !broken("placement: pins") { v.seats(&in) }`},
 	{"place.go", `Failback: v.cfg.Failback,`, `Failback: v.cfg.Failback && !broken("placement: preferences bring home"),`},
 	{"place.go", `Weight: st.Weight,`, `Weight: pick("placement: weights", 1, st.Weight),`},
 }

@@ -55,7 +55,7 @@ func (r *draft) policy(t theme) {
 	}
 	r.Policy = Policy{Moves: []int{0, 1, 1, 2, 3, -1}[r.n(6)], Prefer: r.one(3), Stay: r.one(3), Uneven: r.one(3)}
 	for range r.n(3) {
-		f := Fault{At: r.upTo(r.at + r.span()), For: r.upTo(2 * r.span()), Kind: r.pick(Pin, Balance), Node: r.anyNode(), VIP: r.n(r.VIPs)}
+		f := Fault{At: r.upTo(r.at + r.span()), For: r.upTo(2 * r.span()), Kind: r.pick(Pin, Balance, Move), Node: r.anyNode(), VIP: r.n(r.VIPs)}
 		if f.Kind == Pin && r.one(2) {
 			f.For = 0 // for good
 		}
@@ -67,7 +67,7 @@ func (r *draft) policy(t theme) {
 func (r *draft) operators() {
 	r.Noise, r.Skew, r.VIPs = 0, false, 2+r.n(maxVIPs-1)
 	for range 2 + r.n(5) {
-		f := Fault{At: r.later(r.span()), For: r.upTo(2 * r.span()), Kind: r.pick(Drain, Drain, Freeze, Freeze, Pin, Pin, Balance, Leave, LinkDown), Node: r.anyNode(), VIP: r.n(r.VIPs)}
+		f := Fault{At: r.later(r.span()), For: r.upTo(2 * r.span()), Kind: r.pick(Drain, Drain, Freeze, Freeze, Pin, Pin, Balance, Move, Move, Leave, LinkDown), Node: r.anyNode(), VIP: r.n(r.VIPs)}
 		if f.Kind == Freeze && r.one(2) {
 			f.For = 0
 		}
@@ -79,7 +79,7 @@ func (r *draft) operators() {
 func (s Schedule) orderly() bool {
 	for _, f := range s.Faults {
 		switch f.Kind {
-		case Drain, Freeze, Pin, Balance, Leave, LinkDown:
+		case Drain, Freeze, Pin, Balance, Move, Leave, LinkDown:
 		default:
 			return false
 		}

@@ -24,6 +24,7 @@ func (j *judge) writes(w plan.ClaimWrite) {
 	if since, frozen := j.frozen(); frozen && j.w.s.orderly() && j.w.now > since+prompt {
 		j.breaks("frozen: %s is offered to %s", w.VIP, w.Claim.To)
 	}
+	j.seat(w)
 	if why := placement.Why(w.Claim.Why); why != placement.Balance && why != placement.Prefer {
 		return
 	}
@@ -79,6 +80,21 @@ func (j *judge) slot(w plan.ClaimWrite, most int) {
 	}
 }
 
+// seat judges an offer by what operators moved: each request is tried once, and a VIP that was moved is not offered to others for the sake of the load.
+func (j *judge) seat(w plan.ClaimWrite) {
+	before := decodeClaim(j.w.etcd.keys["claims/"+w.VIP].Value)
+	asked := w.Claim.Moved != before.Moved
+	if k := j.w.etcd.keys["moves/"+w.VIP]; (w.Claim.Why == "move") != asked || asked && w.Claim.Moved > k.Mod {
+		j.breaks("move: %s is offered to %s for %q, its claim goes from move %d to %d, and %d is asked for", w.VIP, w.Claim.To, w.Claim.Why, before.Moved, w.Claim.Moved, k.Mod)
+	}
+	if why := placement.Why(w.Claim.Why); j.w.seated(before) && (why == placement.Balance || why == placement.Prefer) {
+		j.breaks("move: %s was moved to %s and is offered to %s for %s", w.VIP, before.Node, w.Claim.To, why)
+	}
+}
+
+// seated tells whether a move brought the VIP of the claim to its holder, and nobody has asked for the balance since.
+func (w *world) seated(c plan.Claim) bool { return c.Stay && c.Moved > w.etcd.keys["balance"].Mod }
+
 // frozen tells since when nobody may be moved.
 func (j *judge) frozen() (since time.Duration, frozen bool) {
 	k, frozen := j.w.etcd.keys["frozen"]
@@ -121,7 +137,7 @@ func (w *world) wanted(v plan.VIP) (*node, string) {
 			return n, "pin"
 		}
 	}
-	if w.s.Policy.Stay || w.s.Policy.moves() == 0 {
+	if w.s.Policy.Stay || w.s.Policy.moves() == 0 || w.moved(v.Name) {
 		return nil, ""
 	}
 	for _, name := range v.Prefer {
@@ -154,13 +170,20 @@ func (j *judge) uneven(load []int) string {
 	return ""
 }
 
+// pinned tells whether an operator has said where some VIP goes.
 func (w *world) pinned() bool {
 	for _, v := range w.final().vips {
-		if _, ok := w.etcd.keys["pins/"+v.Name]; ok {
+		if _, ok := w.etcd.keys["pins/"+v.Name]; ok || w.moved(v.Name) {
 			return true
 		}
 	}
 	return false
+}
+
+// moved tells whether an operator moved the VIP to where it is, or has asked for that.
+func (w *world) moved(vip string) bool {
+	c := decodeClaim(w.etcd.keys["claims/"+vip].Value)
+	return w.seated(c) || w.etcd.keys["moves/"+vip].Mod > c.Moved
 }
 
 // even is the best load of as many VIPs: each goes where it costs least, which is the least in all since the costs of a node grow.

@@ -105,12 +105,13 @@ const (
 	Pin                     // an operator pins a VIP to the node, and unpins it when the fault ends
 	Balance                 // and asks for the next round at once
 	Sick                    // the node's health check fails
+	Move                    // an operator moves a VIP to the node
 	kinds
 )
 
 var kindNames = [kinds]string{"Lose", "Mute", "Hold", "Slow", "Refuse", "Lie", "Revoke", "NoQuorum", "Compact", "Break", "Kill", "Pause", "Hang", "Leave", "Reboot",
 	"Stall", "KernelFails", "DelAddress", "AddForeign", "LinkDown", "DelClaim", "PutClaim", "CopyClaim", "DelMember", "Drain", "Freeze", "Upgrade", "Restore", "Pin",
-	"Balance", "Sick"}
+	"Balance", "Sick", "Move"}
 
 func (k Kind) String() string   { return kindNames[k] }
 func (k Kind) GoString() string { return kindNames[k] }
