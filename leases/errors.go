@@ -84,6 +84,8 @@ func hint(err error) error {
 	switch said := status.Convert(err); {
 	case status.Code(err) == codes.DeadlineExceeded, errors.Is(err, context.DeadlineExceeded):
 		return spoken{err, "no answer in time"}
+	case status.Code(err) == codes.Canceled:
+		return spoken{err, "no answer: the request was given up"} // by us, or with its connection
 	case status.Code(err) == codes.Unavailable:
 		return spoken{err, said.Message()}
 	}
