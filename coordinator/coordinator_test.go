@@ -294,3 +294,19 @@ func TestNothingIsAnnouncedThatSomethingElseTookDown(t *testing.T) {
 		n.over(t, time.Second)
 	})
 }
+
+// A group of which a part cannot be raised any more is rolled back, and none of it is announced after that: another node takes it at once.
+func TestNothingIsAnnouncedThatWasRolledBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *node) {
+		n.kernel.mu.Lock()
+		n.kernel.refuse, n.kernel.steps = map[string]error{"web": errors.New("IPv6 is disabled")}, nil
+		n.kernel.mu.Unlock()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := n.kernel.steps; len(got) == 0 || got[0] != "stop 192.0.2.2" {
+			t.Errorf("after a refresh of web had failed it did %v", got)
+		}
+		n.stop()
+		n.over(t, 6*time.Second)
+	})
+}

@@ -217,6 +217,8 @@ type fakeKernel struct {
 	up    map[plan.Address]bool
 	hook  func(call string) // may panic
 	steps []string          // what was done, announcements included
+
+	refuse map[string]error // VIPs that cannot be raised, and why
 }
 
 func newFakeKernel(vips []plan.VIP) *fakeKernel {
@@ -245,6 +247,13 @@ func (k *fakeKernel) Raise(items []plan.Item, _, until time.Duration) []error {
 	for i, it := range items {
 		if boot() > until {
 			errs[i] = ErrLate
+			continue
+		}
+		if err := k.refuse[it.VIP]; err != nil {
+			errs[i] = err
+			for _, a := range it.Addresses {
+				delete(k.up, a)
+			}
 			continue
 		}
 		if it.Fresh {

@@ -38,18 +38,23 @@ func (c *Coordinator) kernelLane(ctx context.Context) error {
 func (c *Coordinator) kernelAction(ctx context.Context, a plan.Action) {
 	switch a := a.(type) {
 	case plan.RaiseAddresses:
-		errs, fresh := c.ports.Kernel.Raise(a.Items, c.cfg.Plan.Hold, a.Until), false
+		errs, changed := c.ports.Kernel.Raise(a.Items, c.cfg.Plan.Hold, a.Until), false
 		for i, it := range a.Items {
 			f := plan.AddressesRaised{VIP: it.VIP, T0: a.T0, Err: errs[i]}
+			f.Late, f.Left, f.Foreign = errors.Is(errs[i], ErrLate), errors.Is(errs[i], ErrLeft), errors.Is(errs[i], ErrForeign)
 			for _, addr := range it.Addresses {
-				if errs[i] == nil && !c.shown[addr] {
-					c.shown[addr], fresh = true, true
+				switch {
+				case f.Err == nil && !c.shown[addr]:
+					c.shown[addr], changed = true, true
+				case f.Err != nil && !f.Late && c.shown[addr]: // rolled back: who gives it up now has nothing to delete
+					c.ports.Announcer.Stop(addr.Link, addr.Prefix.Addr())
+					delete(c.shown, addr)
+					changed = true
 				}
 			}
-			f.Late, f.Left, f.Foreign = errors.Is(errs[i], ErrLate), errors.Is(errs[i], ErrLeft), errors.Is(errs[i], ErrForeign)
 			c.post(ctx, f)
 		}
-		if fresh {
+		if changed {
 			c.listen()
 		}
 	case plan.DelAddresses:

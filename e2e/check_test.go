@@ -107,12 +107,18 @@ func left() (n int) {
 func reload(t *testing.T, c *cluster.Cluster, tables string) {
 	t.Helper()
 	for _, n := range c.Nodes {
-		reloads := strings.Count(n.Logs(), "msg=re-executing")
-		n.WriteConfig(c.Config(n.Name) + tables)
-		n.Signal(syscall.SIGHUP)
-		await(t, "the daemon re-executes itself", patience, func() bool { return strings.Count(n.Logs(), "msg=re-executing") > reloads })
-		adopted(t, c, n)
+		reconfigure(t, c, n, c.Config(n.Name)+tables)
 	}
+}
+
+// reconfigure gives one daemon another configuration.
+func reconfigure(t *testing.T, c *cluster.Cluster, n *lab.Node, toml string) {
+	t.Helper()
+	reloads := strings.Count(n.Logs(), "msg=re-executing")
+	n.WriteConfig(toml)
+	n.Signal(syscall.SIGHUP)
+	await(t, "the daemon re-executes itself", patience, func() bool { return strings.Count(n.Logs(), "msg=re-executing") > reloads })
+	adopted(t, c, n)
 }
 
 func TestChecks(t *testing.T) {
