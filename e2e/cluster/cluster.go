@@ -21,6 +21,7 @@ type Options struct {
 	Nodes  int           // 0: three
 	VIPs   int           // half IPv4, half IPv6; 0: ten
 	Only   []netip.Addr  // these instead
+	Dev    string        // the interface that they are for; "": the one whose subnet holds them
 	Etcd   int           // servers; 0: one
 	Probed int           // how many of the VIPs the client probes; 0: twenty at the most
 	Mature time.Duration // 0: one second, so that scenarios are short
@@ -127,7 +128,11 @@ func (c *Cluster) Config(node string) string {
 	quoted := func(list []string) string { return `"` + strings.Join(list, `", "`) + `"` }
 	var vips []string
 	for _, v := range c.VIPs {
-		vips = append(vips, v.String())
+		text := v.String()
+		if c.options.Dev != "" {
+			text += " dev " + c.options.Dev
+		}
+		vips = append(vips, text)
 	}
 	return fmt.Sprintf("group = \"www\"\nnode = %q\nmature = \"%v\"\n%s\n[etcd]\nendpoints = [%s]\n\n[[pool]]\nname = \"pool\"\naddresses = [%s]\n\n[takeover]\nfast = %t\n%s\n%s",
 		node, c.options.Mature, c.options.Config, quoted(c.Etcd.Endpoints()), quoted(vips), c.options.Fast, c.options.Takeover, c.options.Tables)
