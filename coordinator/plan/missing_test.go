@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -42,6 +43,18 @@ func TestHandWrittenClaimIsEvidenceOfNothing(t *testing.T) {
 	e := d.put("claims/web", released, 2)
 	d.tell(d.batch(e))
 	d.want("commit empty web if 15") // W runs from when that is seen
+}
+
+// TestReleaseOutOfNothingIsForeign: the protocol's first value of a claim is empty or has a holder. One that is released was put there by hand, over a key
+// that was deleted; its holder may show the VIP.
+func TestReleaseOutOfNothingIsForeign(t *testing.T) {
+	released := Claim{V: Format, VIP: "web", Try: "by hand"}
+	for version, want := range map[int64]error{1: errForeign, 2: nil} {
+		released.Writes = version
+		if _, err := decodeClaim("web", Encode(released), version); !errors.Is(err, want) {
+			t.Errorf("write %d: %v, want %v", version, err, want)
+		}
+	}
 }
 
 func TestClaimCopiedFromAnotherKeyIsForeign(t *testing.T) {

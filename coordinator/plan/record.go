@@ -225,6 +225,8 @@ func decodeClaim(vip string, value []byte, version int64) (Claim, error) {
 		return c, fmt.Errorf("%w: no registration", errForeign)
 	case c.Node == "" && (c.Reg != "" || c.MemberRev != 0) || c.Node != "" && c.Empty:
 		return c, fmt.Errorf("%w: a registration without a node, or a node in an empty claim", errForeign)
+	case c.Node == "" && !c.Empty && version == 1:
+		return c, fmt.Errorf("%w: released, and nobody had held it", errForeign) // somebody deleted the key and put an old value back
 	}
 	return c, nil
 }

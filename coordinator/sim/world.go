@@ -91,11 +91,15 @@ func newWorld(s Schedule, m mutant, tracing bool) *world {
 // warm puts claims there that their last holders have released.
 func (w *world) warm() {
 	for _, v := range w.layouts[0].vips {
-		c := plan.Claim{V: plan.Format, VIP: v.Name, WaitMS: w.timers.wait.Milliseconds() + 1, Try: "before", Writes: 1}
+		c := plan.Claim{V: plan.Format, VIP: v.Name, WaitMS: w.timers.wait.Milliseconds() + 1, Try: "before"}
 		for _, p := range v.Prefixes {
 			c.Addresses = append(c.Addresses, p.String())
 		}
-		w.etcd.txn(func(rev int64) { w.etcd.put(rev, "claims/"+v.Name, plan.Encode(c), 0) })
+		for c.Writes < 2 { // first of all it was empty
+			c.Writes++
+			c.Empty = c.Writes == 1
+			w.etcd.txn(func(rev int64) { w.etcd.put(rev, "claims/"+v.Name, plan.Encode(c), 0) })
+		}
 	}
 }
 
