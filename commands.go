@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"strconv"
 	"strings"
 	"time"
 
@@ -208,15 +209,24 @@ func direct(_ context.Context, path string) (control.Daemon, func(), error) {
 
 // operator completes what the commands are carried out with.
 func operator(cfg config.Config, o coordinator.Operator) coordinator.Operator {
-	by := "somebody"
-	if u, err := user.Current(); err == nil {
+	o.Node, o.By, o.Now = cfg.Node, asker, now
+	return o
+}
+
+// asker is who asks for something: whoever sent the request, else the user of this process.
+func asker(ctx context.Context) string {
+	uid, ok := control.Caller(ctx)
+	if !ok {
+		uid = uint32(os.Getuid())
+	}
+	by := fmt.Sprintf("uid %d", uid)
+	if u, err := user.LookupId(strconv.FormatUint(uint64(uid), 10)); err == nil {
 		by = u.Username
 	}
 	if host, err := os.Hostname(); err == nil {
 		by += "@" + host
 	}
-	o.Node, o.By, o.Now = cfg.Node, by, now
-	return o
+	return by
 }
 
 var _ control.Daemon = coordinator.Operator{}

@@ -121,6 +121,9 @@ func (c *commands) drainOne(cmd *cobra.Command, s *session, args []string) (stri
 	if err := s.do(ctx, func(to party) error { return to.Drain(ctx, node) }); err != nil {
 		return "", err
 	}
+	if snap.Frozen != "" {
+		s.tell("note: frozen " + snap.Frozen + ": nothing moves before `viplease unfreeze`")
+	}
 	if planErr != nil {
 		s.tell(fmt.Sprintf("note: what will move is not known: %v", planErr))
 	}

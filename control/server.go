@@ -61,6 +61,12 @@ func Serve(ctx context.Context, ln net.Listener, d Daemon, mount map[string]http
 
 type peerKey struct{}
 
+// Caller returns the user id of whoever sent the request that ctx belongs to; ok is false when that is not known, or there is no request.
+func Caller(ctx context.Context) (uid uint32, ok bool) {
+	who, ok := ctx.Value(peerKey{}).(caller)
+	return who.uid, ok
+}
+
 func withPeer(ctx context.Context, c net.Conn) context.Context {
 	if who, ok := peer(c); ok {
 		return context.WithValue(ctx, peerKey{}, who)

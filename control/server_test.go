@@ -66,6 +66,11 @@ type oddDaemon struct{ snapDaemon }
 
 func (oddDaemon) Drain(ctx context.Context, node string) error {
 	switch node {
+	case "whoever":
+		if uid, ok := Caller(ctx); !ok || int(uid) != os.Getuid() {
+			return fmt.Errorf("asked by %d, %v", uid, ok)
+		}
+		return nil
 	case "last":
 		return fmt.Errorf("drain last: %w", Refuse("nobody else is left"))
 	case "slow":
@@ -101,6 +106,7 @@ func TestServerAnswers(t *testing.T) {
 		{"POST", "/drain", `{"node":""}`, 200, `{}`},
 		{"POST", "/drain", `{}`, 200, `{}`},
 		{"POST", "/undrain", `{"node":"n1"}`, 200, `{}`},
+		{"POST", "/drain", `{"node":"whoever"}`, 200, `{}`},
 		{"POST", "/drain", `{"node":"last"}`, 409, `{"error":"drain last: nobody else is left"}`},
 		{"POST", "/drain", `{"node":"slow"}`, 503, `{"error":"drain slow: context deadline exceeded"}`},
 		{"POST", "/drain", `{"node":"n1"}`, 500, `{"error":"etcd: permission denied"}`},

@@ -25,7 +25,7 @@ type Intents interface {
 // wrong with etcd.
 type Operator struct {
 	Node    string // this node: the default
-	By      string // who asks, for the others to read
+	By      func(ctx context.Context) string // who asks, for the others to read
 	Intents Intents
 	Show    func() Snapshot // what is known now
 	// Look runs f on what is known now, or says why nothing is.
@@ -57,8 +57,8 @@ func (o Operator) look(ctx context.Context, f func(*plan.View, plan.Now) string)
 }
 
 // intent is what this operator asks for now.
-func (o Operator) intent() plan.Intent {
-	return plan.Intent{V: plan.Format, By: o.By, At: o.Now().Wall}
+func (o Operator) intent(ctx context.Context) plan.Intent {
+	return plan.Intent{V: plan.Format, By: o.By(ctx), At: o.Now().Wall}
 }
 
 // ask writes an intent unless one stands: it keeps the time and the name of the first.
@@ -67,7 +67,7 @@ func (o Operator) ask(ctx context.Context, key string) error {
 		if old != nil {
 			return old
 		}
-		return plan.Encode(o.intent())
+		return plan.Encode(o.intent(ctx))
 	})
 	return err
 }

@@ -30,7 +30,7 @@ func (e *fakeEtcd) Edit(ctx context.Context, key string, change func([]byte) ([]
 
 // operator asks a node as its commands do.
 func (n *node) operator() Operator {
-	return Operator{Node: "a", By: "root@a", Intents: n.etcd, Show: n.Snapshot, Look: n.Look, Now: func() plan.Now { return plan.Now{Boot: boot(), Wall: time.Now()} }}
+	return Operator{Node: "a", By: func(context.Context) string { return "root@a" }, Intents: n.etcd, Show: n.Snapshot, Look: n.Look, Now: func() plan.Now { return plan.Now{Boot: boot(), Wall: time.Now()} }}
 }
 
 // joined lets another node join, which accepts every move that it is offered, and waits until it has its share.

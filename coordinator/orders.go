@@ -40,7 +40,7 @@ func (o Operator) Move(ctx context.Context, vip, node string) (string, error) {
 	if from == node {
 		return fmt.Sprintf("%s is on %s", vip, node), nil
 	}
-	want := o.intent()
+	want := o.intent(ctx)
 	want.Node, want.MemberRev = node, target
 	value := plan.Encode(want)
 	rev, err := o.edit(ctx, "moves/"+vip, func([]byte) []byte { return value })
@@ -113,7 +113,7 @@ func (o Operator) Pin(ctx context.Context, vip, node string) (string, error) {
 		if plan.PinnedTo(old, node) {
 			return old // asked for twice: it keeps the time and the name of the first
 		}
-		pin := o.intent()
+		pin := o.intent(ctx)
 		pin.Node = node
 		return plan.Encode(pin)
 	})
@@ -148,7 +148,7 @@ func (o Operator) Balance(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = o.edit(ctx, "balance", func([]byte) []byte { return plan.Encode(o.intent()) })
+	_, err = o.edit(ctx, "balance", func([]byte) []byte { return plan.Encode(o.intent(ctx)) })
 	switch moves {
 	case 0:
 		return "the load is even: nothing moves", err

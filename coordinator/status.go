@@ -88,7 +88,7 @@ func fill(s *Snapshot, v *plan.View, now plan.Now) {
 	}
 	s.Self = SelfStatus{Answers: true, Registered: st.Registered, Trouble: st.Trouble}
 	if st.Frozen != nil {
-		s.Frozen = "since " + st.Frozen.At.Format(time.RFC3339)
+		s.Frozen = st.Frozen.Said()
 	}
 	s.Takeover = v.Fast()
 	s.Members, s.VIPs = v.Members(), v.VIPs(now)

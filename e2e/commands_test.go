@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,9 +43,29 @@ func on(vip netip.Addr, n *lab.Node) func(map[netip.Addr][]string) bool {
 	return func(up map[netip.Addr][]string) bool { return len(up[vip]) == 1 && up[vip][0] == n.Name }
 }
 
+// logged waits until a line of the node's log, which is JSON, tells what happened to the VIP and why. Every line has to be one object.
+func logged(t *testing.T, n *lab.Node, what string, vip netip.Addr, why string) {
+	t.Helper()
+	await(t, fmt.Sprintf("%s logs: %s %v %s", n.Name, what, vip, why), patience, func() bool {
+		for text := range strings.Lines(n.Logs()) {
+			var line struct{ Msg, VIP, Why string }
+			if err := json.Unmarshal([]byte(text), &line); err != nil {
+				if strings.HasSuffix(text, "\n") {
+					t.Fatalf("%s logs %q: %v", n.Name, text, err)
+				}
+				return false // still being written
+			}
+			if line.Msg == what && line.VIP == vip.String() && line.Why == why {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // TestOperator is a morning's work: everything is asked of node1, and most of it is about others.
 func TestOperator(t *testing.T) {
-	c := cluster.Start(t, cluster.Options{VIPs: 6})
+	c := cluster.Start(t, cluster.Options{VIPs: 6, Tables: "\n[log]\nformat = \"json\"\n"})
 	c.Settled()
 	one, two, three := c.Nodes[0], c.Nodes[1], c.Nodes[2]
 	even := func(what string) { t.Helper(); c.Within(5*time.Second, what, c.Even(c.Nodes...)) }
@@ -71,6 +93,17 @@ func TestOperator(t *testing.T) {
 		c.Within(time.Second, "the load is laid around what was moved", c.Even(c.Nodes...))
 	})
 	moved.bound(t, 10*time.Millisecond, 200*time.Millisecond)
+	logged(t, one, "transferred", vip, "to node3: move")
+	logged(t, three, "acquired", vip, "moved from node1: move")
+	s, err := c.Status(three)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := s.Events[len(s.Events)-1]; !slices.ContainsFunc(s.Events, func(e cluster.Event) bool {
+		return e.VIP == vip.String() && e.What == "acquired" && e.Why == "moved from node1: move"
+	}) {
+		t.Errorf("the history does not tell of the move; it ends with %+v", e)
+	}
 	if out := run(t, one, "move", vip.String(), three.Name); !strings.Contains(out, "is on node3") {
 		t.Errorf("a second move says: %s", out)
 	}

@@ -332,10 +332,11 @@ type Status struct {
 			Witness, Lost bool
 		}
 	} `json:"takeover"`
-	Events []struct {
-		VIP, Node, What, Why string
-	} `json:"events"`
+	Events []Event `json:"events"`
 }
+
+// Event is one line of a node's history.
+type Event struct{ VIP, Node, What, Why string }
 
 // Status asks the node's daemon.
 func (c *Cluster) Status(n *lab.Node) (Status, error) {
