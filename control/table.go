@@ -13,6 +13,10 @@ import (
 const (
 	// shownEvents is how many of the last events the table ends with.
 	shownEvents = 8
+	// What a terminal that is too low keeps of a table, its head included: of events and of VIPs at first, and of any table at last.
+	fewEvents = 4
+	fewRows   = 6
+	leastRows = 2
 	// cutNote stands for VIPs that a terminal has no room for.
 	cutNote = "  ... and more; `viplease status` prints all"
 )
@@ -28,9 +32,11 @@ func (s screen) status(snap coordinator.Snapshot) []string {
 
 	if s.height > 0 {
 		over := 4 + len(head) + len(members) + len(vips) + len(events) + len(sum) - s.height
-		events, over = keepEnd(events, over)
-		vips, over = keepStart(vips, over)
-		members, _ = keepStart(members, over)
+		events, over = keepEnd(events, over, fewEvents)
+		vips, over = keepStart(vips, over, fewRows)
+		events, over = keepEnd(events, over, 0)
+		vips, over = keepStart(vips, over, leastRows)
+		members, _ = keepStart(members, over, leastRows)
 	}
 	var lines []string
 	for _, part := range [][]string{head, members, vips, events, sum} {
@@ -45,20 +51,20 @@ func (s screen) status(snap coordinator.Snapshot) []string {
 	return lines
 }
 
-// keepEnd takes over lines out of a table, below its head, or all of it.
-func keepEnd(lines []string, over int) ([]string, int) {
+// keepEnd takes over lines out of a table, below its head, but leaves the least; with 0 all of it may go.
+func keepEnd(lines []string, over, least int) ([]string, int) {
+	keep := max(len(lines)-over, min(least, len(lines)))
 	switch {
 	case over <= 0 || len(lines) == 0:
 		return lines, over
-	case over >= len(lines)-1:
+	case keep < leastRows:
 		return nil, over - len(lines) - 1 // the empty line goes too
 	}
-	return slices.Concat(lines[:1], lines[1+over:]), 0
+	return slices.Concat(lines[:1], lines[len(lines)-keep+1:]), over - (len(lines) - keep)
 }
 
-// keepStart takes over lines off the end of a table, but leaves its head and first row.
-func keepStart(lines []string, over int) ([]string, int) {
-	const least = 2
+// keepStart takes over lines off the end of a table, but leaves the least.
+func keepStart(lines []string, over, least int) ([]string, int) {
 	if over <= 0 || len(lines) <= least+1 {
 		return lines, over
 	}

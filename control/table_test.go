@@ -228,3 +228,18 @@ func TestWrap(t *testing.T) {
 		}
 	}
 }
+
+// On a usual terminal, the last events are there however many VIPs there are.
+func TestManyVIPsLeaveRoomForEvents(t *testing.T) {
+	snap := manyVIPs(60)
+	for i := range 20 {
+		snap.Events = append(snap.Events, coordinator.Event{At: testNow, VIP: "a", Node: "n1", What: "acquired", Why: fmt.Sprintf("reason %d", i)})
+	}
+	s := screen{width: 80, height: 23, terminal: true, now: testNow}
+	text := strings.Join(s.status(snap), "\n")
+	for _, want := range []string{"reason 17", "reason 18", "reason 19", cutNote, "60 of 60 VIPs held"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
