@@ -24,7 +24,7 @@ type Intents interface {
 // methods may be called concurrently. What they return besides the error is a sentence for the operator; their errors are refusals, or what went
 // wrong with etcd.
 type Operator struct {
-	Node    string // this node: the default
+	Node    string                           // this node: the default
 	By      func(ctx context.Context) string // who asks, for the others to read
 	Intents Intents
 	Show    func() Snapshot // what is known now
