@@ -63,7 +63,7 @@ type pageRow struct {
 	Cells []pageCell
 }
 
-type pageCell struct{ Text, Since, Tone string }
+type pageCell struct{ Node, Text, Since, Tone string }
 
 func (m *Metrics) pageData() pageData {
 	s, at := m.view.get()
@@ -81,7 +81,9 @@ func (m *Metrics) pageData() pageData {
 	for _, v := range s.VIPs {
 		row := pageRow{VIPStatus: v, Bad: v.State != "held" && v.State != "moving"}
 		for _, member := range s.Members {
-			row.Cells = append(row.Cells, cell(v, member.Node, s.Node, at))
+			c := cell(v, member.Node, s.Node, at)
+			c.Node = member.Node
+			row.Cells = append(row.Cells, c)
 		}
 		if row.Bad {
 			d.Bad++
@@ -102,15 +104,15 @@ func cell(v coordinator.VIPStatus, node, self string, at time.Time) pageCell {
 	}
 	switch {
 	case v.Node == node && v.State == "moving":
-		return pageCell{"hands over", since, "warn"}
+		return pageCell{Text: "hands over", Since: since, Tone: "warn"}
 	case v.Node == node && node == self && !v.Here:
-		return pageCell{"claimed, not up", since, "bad"}
+		return pageCell{Text: "claimed, not up", Since: since, Tone: "bad"}
 	case v.Node == node && node != "":
-		return pageCell{"holds", since, "good"}
+		return pageCell{Text: "holds", Since: since, Tone: "good"}
 	case node == self && v.Here:
-		return pageCell{"still up", "", "bad"}
+		return pageCell{Text: "still up", Tone: "bad"}
 	case v.To == node && node != "":
-		return pageCell{"takes over", "", "warn"}
+		return pageCell{Text: "takes over", Tone: "warn"}
 	}
 	return pageCell{}
 }
