@@ -112,7 +112,7 @@ func run(ctx context.Context, path string) error {
 	}
 	log.Info("started", "node", cfg.Node, "group", cfg.Group, "vips", len(cfg.VIPs), "etcd", strings.Join(cfg.Etcd.Endpoints, ","), "version", version())
 	err = c.Run(ctx, remembered(left))
-	hooks.end(!errors.Is(err, coordinator.ErrHandoff))
+	hooks.end(err == nil)
 	if errors.Is(err, coordinator.ErrHandoff) {
 		log.Info("re-executing", "version", version())
 		err = errors.Join(reexec(ctx, hup), c.Sweep()) // reached only when there is no next process

@@ -81,7 +81,7 @@ func (p *programs) settle(ctx context.Context) {
 	_ = p.runner.Wait(ctx) // those that are left get hooksRush, and a line in the log
 }
 
-// end ends the programs: after hooksLast if the daemon leaves, after hooksRush if another process follows it.
+// end ends the programs: after hooksLast if the daemon leaves, after hooksRush if another process is to follow it at once.
 func (p *programs) end(leaving bool) {
 	if leaving {
 		ctx, cancel := context.WithTimeout(context.Background(), hooksLast)

@@ -41,7 +41,7 @@ func fitCheck(require bool) string {
 	return fmt.Sprintf("[[check]]\nname = \"file\"\ncommand = [\"/bin/sh\", \"-c\", \"test -e %s || { echo no file; exit 1; }\"]\ninterval = \"100ms\"\ntimeout = \"3s\"\nrequire = %v\n", fitFile, require)
 }
 
-// badChecks hang, fork, flood and do not exist. The first and the last fail everywhere; the others pass.
+// badChecks fork and flood, and pass; they hang, do not exist and ask where nobody answers, and fail everywhere.
 const badChecks = `
 [[check]]
 name = "hangs"
@@ -59,6 +59,14 @@ interval = "100ms"
 [[check]]
 name = "missing"
 command = ["/usr/lib/no/such/program"]
+interval = "100ms"
+[[check]]
+name = "web"
+http = "http://127.0.0.1:9/"
+interval = "100ms"
+[[check]]
+name = "port"
+tcp = "[::1]:9"
 interval = "100ms"
 `
 
@@ -129,7 +137,8 @@ func TestChecks(t *testing.T) {
 	a, b, d := c.Nodes[0], c.Nodes[1], c.Nodes[2]
 	c.Settled()
 	before, mark := len(c.Judge.History()), c.Probe.Mark()
-	says(t, c, a, b, "unfit", "check hangs fails: not done within 200ms", "check missing fails: /usr/lib/no/such/program does not exist")
+	says(t, c, a, b, "unfit", "check hangs fails: not done within 200ms", "check missing fails: /usr/lib/no/such/program does not exist",
+		"check web fails: dial tcp 127.0.0.1:9: connect: connection refused", "check port fails: dial tcp [::1]:9: connect: connection refused")
 	s, err := c.Status(a)
 	if err != nil || !strings.Contains(s.VIPs[0].Why, "no node that could hold it passes its checks") {
 		t.Errorf("status does not say that the holder keeps it: %+v, %v", s.VIPs[0], err)

@@ -6,7 +6,7 @@
 // After Check.Rise successes in a row it is healthy, after Check.Fall failures in a row it is not. Until one of the two has happened there is no verdict,
 // and none is delivered. No verdict is not a bad one, and the caller needs both rules:
 //
-//   - A node whose checks are not all healthy must not be given a VIP: one that starts has proven nothing.
+//   - A node without a verdict must not be given a VIP: one that starts has proven nothing.
 //   - A node without a verdict keeps what it holds: after a restart that adopts addresses, every check begins anew.
 //
 // A check that fails and passes by turns and never reaches either count keeps the verdict that it has, or none.

@@ -25,6 +25,8 @@
 //
 // For one VIP the programs run one at a time, in the order of the events. For different VIPs they run side by side, 8 at most.
 //
+// What is lost while no daemon runs, after a crash or a kill, the next daemon tells. A restart and a reload that lose nothing are no events.
+//
 // # What if it hangs, or is slow?
 //
 // At [Config.Timeout] its whole process group is killed (SIGKILL), and the log says so. Meanwhile up to 16 events of that VIP

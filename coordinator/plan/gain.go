@@ -33,16 +33,20 @@ func (v *View) Changes(now Now) (out []Change) {
 	}
 	d := &decision{v: v, now: now, wake: never}
 	for _, vip := range v.names {
-		l, c := v.local[vip], v.etcd.claims[vip]
-		switch {
-		case l.up && !l.stray && !l.gained && v.etcd.synced && (v.mine(c) || v.own(c)):
-			l.gained, l.faulty = true, false
-			v.remember++
-			out = append(out, Change{Kind: Acquired, VIP: vip, Addresses: slices.Clone(l.set), Old: l.giver, New: v.cfg.Node, Why: c.Why})
-		case l.gained && !l.some && l.op == idle && d.lost(vip, c, l):
-			l.gained = false
-			v.remember++
-			out = append(out, Change{Kind: Released, VIP: vip, Addresses: l.last(c), Old: v.cfg.Node, New: v.successor(c), Why: v.whyLost(vip, c, l, now)})
+		l := v.local[vip]
+		switch up, down := l.up && !l.stray, !l.some && l.op == idle; {
+		case !l.gained && up:
+			if c := v.etcd.claims[vip]; v.etcd.synced && (v.mine(c) || v.own(c)) {
+				l.gained, l.faulty = true, false
+				v.remember++
+				out = append(out, Change{Kind: Acquired, VIP: vip, Addresses: slices.Clone(l.set), Old: l.giver, New: v.cfg.Node, Why: c.Why})
+			}
+		case l.gained && down:
+			if c := v.etcd.claims[vip]; d.lost(vip, c, l) {
+				l.gained = false
+				v.remember++
+				out = append(out, Change{Kind: Released, VIP: vip, Addresses: l.last(c), Old: v.cfg.Node, New: v.successor(c), Why: v.whyLost(vip, c, l, now)})
+			}
 		}
 		if l.fails == 0 {
 			l.faulty = false
