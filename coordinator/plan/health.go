@@ -86,10 +86,7 @@ func (v *View) heed(in *placement.Input) {
 				continue
 			}
 			all[k] = v.etcd.states[m.Node].State.fitness(vip.Name)
-			if vip.Holder == m.Node {
-				stays = all[k] != forbidden
-				passes = passes || all[k] == untold
-			}
+			stays = stays || vip.Holder == m.Node && all[k] != forbidden
 			passes = passes || all[k] == fit
 		}
 		for k := range in.Members {
@@ -107,7 +104,7 @@ func (v *View) heed(in *placement.Input) {
 type health struct {
 	HealthCheck
 	known, passes bool
-	failed        bool // before it passed
+	failed        bool // it did not pass before
 	why           string
 	since         time.Time     // of the verdict, for people; without one, of the process
 	from          time.Duration // of the verdict
@@ -127,7 +124,7 @@ func (v *View) foldHealth(f HealthJudged, now Now) {
 		if h.Name != f.Check || h.known && h.passes == f.Passes {
 			continue
 		}
-		h.failed = h.failed || h.known && !h.passes
+		h.failed = h.known && !h.passes
 		h.known, h.passes, h.why, h.since, h.from = true, f.Passes, f.Why, now.Wall, now.Boot
 		if f.Passes {
 			v.note("", "fit", fmt.Sprintf("check %s passes", h.Name))

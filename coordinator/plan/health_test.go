@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestWhereChecksLeaveAVIP: a row is what the checks of nodes a, b and c say, who holds the VIP and who is to hold it. A capital letter is drained.
+// TestWhereChecksLeaveAVIP: a row is what the checks of nodes a, b and c say, who holds the VIP and who is to hold it. A capital letter is drained, a star has the pin.
 func TestWhereChecksLeaveAVIP(t *testing.T) {
 	for _, row := range []struct{ checks, holder, want, why string }{
 		{"a+ b+ c+", "b", "b", ""},
@@ -15,6 +15,8 @@ func TestWhereChecksLeaveAVIP(t *testing.T) {
 		{"a+ b- c?", "b", "a", "the one that passes"},
 		{"a- b- c+", "", "c", "the one that passes"},
 		{"a- b- c-", "b", "b", "no node passes: the last holder keeps it"},
+		{"a- b- c-*", "b", "b", "though it is pinned to another"},
+		{"a- b- c+*", "b", "c", ""},
 		{"a? b- c-", "b", "b", "and one that has nothing to say is given nothing"},
 		{"a+ b? c-", "b", "b", "who has nothing to say keeps what it holds"},
 		{"a? b+ c?", "gone", "b", ""},
@@ -35,6 +37,9 @@ func TestWhereChecksLeaveAVIP(t *testing.T) {
 			}
 			v.etcd.members[node] = member{Member{Reg: node + "-1"}, int64(1 + i)}
 			v.etcd.states[node] = stated{State: st, mod: 1}
+			if strings.HasSuffix(text, "*") {
+				v.etcd.pins["web"] = Intent{Node: node}
+			}
 			if node != text[:1] {
 				v.etcd.drains[node] = Intent{}
 			}
@@ -138,7 +143,8 @@ func TestRequiredCheckTakesTheVIPDownWhenNobodyPasses(t *testing.T) {
 func TestRequiredCheckTakesTheVIPDownWithoutWrites(t *testing.T) {
 	d, _ := checked(t, true)
 	d.tell(undrained(d))
-	d.tell(HealthJudged{Check: "x", Why: "503"}) // its write of the state is never answered
+	d.tell(HealthJudged{Check: "x", Why: "503"})
+	d.acts = nil // the write of its state is never answered
 	d.wait(900*ms, true)
 	if !d.v.local["web"].up {
 		t.Fatal("it went before the others could know")
@@ -163,5 +169,35 @@ func TestNodeWhoseCheckHasJustFailedAcceptsNothing(t *testing.T) {
 	d.tell(d.batch(d.put("claims/web", offer, c.version+2)))
 	if said := d.play(200 * ms); done(said, "accept") {
 		t.Fatalf("it accepts: %v", said)
+	}
+	free := claimOf("", 0, c.version+3)
+	free.Reg = ""
+	d.tell(d.batch(d.put("drains/b", Intent{V: 1}, 1)), d.batch(d.put("claims/web", free, c.version+3)))
+	if said := d.play(200 * ms); done(said, "take") {
+		t.Fatalf("it takes what the others think that it is fit for: %v", said)
+	}
+	d.tell(StateWritten{(&decision{v: d.v, now: d.now(), wake: never}).wanted()})
+	if said := d.play(200 * ms); !done(said, "take") {
+		t.Fatalf("no other node can have it: %v", said)
+	}
+}
+
+// Members that lack the same VIPs share what they cannot hold.
+func TestCheckOfOneNodeSaysNothingOfAnother(t *testing.T) {
+	v := New(testConfig("a", "dns", "web"), Now{})
+	other := testConfig("b", "dns", "web")
+	other.VIPs = other.VIPs[1:]
+	l, digest := layout(other)
+	v.etcd.layouts[digest] = l
+	for i, node := range []string{"b", "c"} {
+		v.etcd.members[node] = member{Member{Reg: node + "-1"}, int64(1 + i)}
+		st := State{V: 1, State: StateReady, Weight: 1, Digest: digest, Planner: Planner}
+		if node == "b" {
+			st.Checks = []CheckState{{Check: "x", Fails: true}}
+		}
+		v.etcd.states[node] = stated{State: st, mod: 1}
+	}
+	if got := v.placement().assign["web"]; got != "c" {
+		t.Errorf("it goes to %q, not to c", got)
 	}
 }
