@@ -98,7 +98,7 @@ func start(o options) (s *run, err error) {
 		}
 	}()
 	c := cluster.Start(harness{}, cluster.Options{
-		Nodes: o.nodes, VIPs: o.vips, Etcd: 3, Probed: 1, Idle: true, Tables: "\n[takeover]\nfast = false\n",
+		Nodes: o.nodes, VIPs: o.vips, Etcd: 3, Probed: 1, Idle: true,
 	})
 	c.Probe.Close()
 	if c.Probe, err = probe.Start(probe.Config{NS: c.Client.NetNS(), Targets: c.VIPs, Every: 5 * time.Millisecond}); err != nil {
