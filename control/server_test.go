@@ -297,6 +297,27 @@ func TestListen(t *testing.T) {
 			ln.Close()
 		}
 	})
+	t.Run("group", func(t *testing.T) {
+		gid := 4321 // root may give it to any
+		if os.Getuid() != 0 {
+			gid = os.Getgid()
+			if _, err := Listen(path("foreign"), 0, 0); err == nil || !strings.Contains(err.Error(), "is not in group 0") {
+				t.Errorf("given to a group that the user is not in: %v", err)
+			}
+			if _, err := os.Stat(path("foreign")); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("a socket is left: %v", err)
+			}
+		}
+		ln, err := Listen(path("group"), 0, gid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		var info unix.Stat_t
+		if err := unix.Stat(path("group"), &info); err != nil || int(info.Gid) != gid || info.Mode&0o777 != 0o660 {
+			t.Errorf("group %d, mode %o, %v", info.Gid, info.Mode&0o777, err)
+		}
+	})
 	t.Run("two", func(t *testing.T) {
 		first, err := Listen(path("two"), 0, NoGroup)
 		if err != nil {
