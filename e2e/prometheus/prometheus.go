@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
 	"github.com/prometheus/prometheus/promql"
@@ -51,7 +52,7 @@ func (s *Server) Scrape(ctx context.Context, instance, url string) error {
 	if err != nil {
 		up = 0
 	}
-	s.add(labels.FromStrings(labels.MetricName, "up", "instance", instance, "job", Job), at, up)
+	s.add(labels.FromStrings(model.MetricNameLabel, "up", "instance", instance, "job", Job), at, up)
 	return err
 }
 
