@@ -37,8 +37,8 @@ const password = "correct-horse-3141592653"
 
 // TestMonitoring: all of it before and after etcd is cut off.
 func TestMonitoring(t *testing.T) {
-	t.Setenv("VIPLEASE_DEBUG", "1") // what is logged at all is held against the password
-	c := cluster.Start(t, cluster.Options{Idle: true, VIPs: 6, Tables: "[metrics]\nlisten = \":9846\"\n"})
+	// All that can be logged is held against the password.
+	c := cluster.Start(t, cluster.Options{Idle: true, VIPs: 6, Tables: "[metrics]\nlisten = \":9846\"\n[log]\nlevel = \"debug\"\n"})
 	authenticate(t, c)
 	m := monitor(t, c)
 	taken := takePort(t, c.Nodes[2])
