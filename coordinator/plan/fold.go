@@ -22,6 +22,11 @@ func (v *View) foldSnapshot(f SnapshotRead, now time.Duration) {
 	v.replan()
 	v.judge(now)
 	v.standing(now)
+	for _, node := range sortedKeys(before.neighbors) {
+		if _, still := v.etcd.neighbors[node]; !still {
+			v.departed(before.neighbors[node], now)
+		}
+	}
 	if len(before.neighbors)+len(v.etcd.neighbors) > 0 {
 		v.neighborsChanged(now)
 	}
@@ -72,6 +77,9 @@ func (v *View) fold(changed []Entry, deleted []Deleted, now time.Duration) {
 	for _, d := range deleted {
 		vip, isClaim := t.add(d.Key)
 		before := v.etcd.claims[vip]
+		if node, ok := strings.CutPrefix(d.Key, "neighbors/"); ok {
+			v.departed(v.etcd.neighbors[node], now)
+		}
 		v.etcd.remove(d.Key, d.Mod)
 		if strings.HasPrefix(d.Key, "neighbors/") {
 			continue

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -113,6 +114,7 @@ func (n Neighbor) single() bool {
 type neighborhood struct {
 	lans    []Lan
 	heard   map[Neighbor]time.Duration // when last, on the boot-time clock
+	past    map[Neighbor]time.Duration // told of by members that have gone, and when they went
 	readAt  time.Duration              // when the tables are due to be read
 	reading bool
 
@@ -165,10 +167,8 @@ func (v *View) foldNeighborsRead(f NeighborsRead, now time.Duration) {
 		n.readAt = now + share(v.cfg.Node, v.cfg.ARPCache)
 	}
 	n.lans = append([]Lan{}, f.Lans...)
-	for h, at := range n.heard {
-		if now-at >= v.forget() {
-			delete(n.heard, h)
-		}
+	for _, known := range []map[Neighbor]time.Duration{n.heard, n.past} {
+		maps.DeleteFunc(known, func(_ Neighbor, at time.Duration) bool { return now-at >= v.forget() })
 	}
 	mine := v.ownAddresses()
 	for _, lan := range f.Lans {
@@ -243,6 +243,16 @@ func (v *View) foldNeighborsWritten(f NeighborsWritten, now time.Duration) {
 	v.review(now)
 }
 
+// departed keeps in mind what the record of a member said that is there no more: whoever takes over from a dead node has to tell the hosts that only that
+// node has seen, and its record goes before its VIPs may be taken.
+func (v *View) departed(r told, now time.Duration) {
+	for _, h := range r.list {
+		if _, known := v.neighbors.past[h]; known || len(v.neighbors.past) < heardMost {
+			v.neighbors.past[h] = now
+		}
+	}
+}
+
 // neighborsChanged is told that a record in etcd may have changed. What a member that has gone had told of, one of the others has to say again; the first
 // of them does, and the others see it.
 func (v *View) neighborsChanged(now time.Duration) {
@@ -254,8 +264,8 @@ func (v *View) neighborsChanged(now time.Duration) {
 	}
 }
 
-// audiences says who is told directly on each link that has a place for a VIP: the configured hosts, and every neighbour that this node or, as far as
-// etcd knows, another member has heard of there.
+// audiences says who is told directly on each link that has a place for a VIP: the configured hosts, and every neighbour that this node or another
+// member, also one that has gone, has heard of there.
 func (v *View) audiences() []Audience {
 	var out []Audience
 	mine := v.ownAddresses()
@@ -271,15 +281,11 @@ func (v *View) audiences() []Audience {
 				}
 			}
 		}
-		own := make([]Neighbor, 0, len(v.neighbors.heard))
-		for h := range v.neighbors.heard {
-			own = append(own, h)
-		}
-		slices.SortFunc(own, Neighbor.compare)
-		add(own)
+		add(slices.SortedFunc(maps.Keys(v.neighbors.heard), Neighbor.compare))
 		for _, node := range sortedKeys(v.etcd.neighbors) {
 			add(v.etcd.neighbors[node].list)
 		}
+		add(slices.SortedFunc(maps.Keys(v.neighbors.past), Neighbor.compare))
 		out = append(out, a)
 	}
 	return out

@@ -173,7 +173,7 @@ func TestOnlyWhatNobodyElseSays(t *testing.T) {
 	d.written(host(3))
 	d.rev++
 	d.tell(BatchSeen{Revision: d.rev, Deleted: []Deleted{{Key: "neighbors/b", Mod: d.rev}}})
-	d.wantNeighbors("tell 3 neighbours")
+	d.wantNeighbors("tell 4 neighbours") // host 7, too, which nobody else has seen
 	d.tell(Told{})
 	d.pass(share("a", arpCache) - 20*ms)
 	if got := d.aboutNeighbors(); strings.Contains(got, "write") {
@@ -182,6 +182,31 @@ func TestOnlyWhatNobodyElseSays(t *testing.T) {
 	d.pass(21 * ms)
 	if got := d.aboutNeighbors(); !strings.HasSuffix(got, "write 192.0.2.1 02:00:00:00:00:01, 192.0.2.2 02:00:00:00:00:02, 192.0.2.3 02:00:00:00:00:03") {
 		t.Fatalf("it wants %s", got)
+	}
+}
+
+// Who takes over from a dead node tells the hosts that only that node had seen: its record ends with its lease, long before its VIPs may be taken. Half an
+// hour later they are forgotten.
+func TestNeighboursOfADeadNode(t *testing.T) {
+	for _, how := range []string{"deleted", "missing from a snapshot"} {
+		d := neighborly(t)
+		d.tell(d.batch(said("b", d, host(7))))
+		d.wantNeighbors("tell 1 neighbours")
+		d.tell(Told{})
+		d.rev++
+		if how == "deleted" {
+			d.tell(BatchSeen{Revision: d.rev, Deleted: []Deleted{{Key: "neighbors/b", Mod: d.rev}}})
+		} else {
+			member := Entry{Key: "members/a", Value: d.memberValue(), Create: d.v.self.reg.MemberRev, Mod: d.v.self.reg.MemberRev, Version: 1}
+			d.tell(SnapshotRead{Cluster: 1, Revision: d.rev, Entries: []Entry{member}})
+		}
+		d.wantNeighbors("tell 1 neighbours")
+		d.tell(Told{})
+		d.pass(d.v.forget())
+		d.tell(lanWith())
+		if got := d.aboutNeighbors(); got != "read neighbours; tell 0 neighbours" {
+			t.Errorf("%s: half an hour later: %s", how, got)
+		}
 	}
 }
 

@@ -45,7 +45,7 @@ func New(cfg Config, now Now) *View {
 		fast:      newFast(),
 		self:      newSelf(cfg, now),
 		health:    newHealth(cfg, now),
-		neighbors: neighborhood{heard: map[Neighbor]time.Duration{}},
+		neighbors: neighborhood{heard: map[Neighbor]time.Duration{}, past: map[Neighbor]time.Duration{}},
 	}
 	v.layout, v.digest = layout(cfg)
 	v.etcd = newStore(written{v.digest, v.layout, string(Encode(v.layout))})
