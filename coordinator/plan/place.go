@@ -15,6 +15,8 @@ type placed struct {
 	unplaced map[string]bool
 	agreed   bool            // all ready members plan alike
 	disputed map[string]bool // VIPs that configurations give different addresses
+
+	names map[string]map[string][]string // see namesIn
 }
 
 // ready tells whether the member may be given VIPs, as everybody sees it.
@@ -121,13 +123,10 @@ func (v *View) placementInput(p *placed) placement.Input {
 // being changed, an address is taken under neither; its holder keeps it until the files agree. A member whose configuration is not known yet counts as one
 // that differs; it is joining, and says it at once.
 func (v *View) rivalName(vip string, now time.Duration) (why string) {
-	mine := v.texts[vip]
-	overlap := func(list []string) bool {
-		return slices.ContainsFunc(list, func(a string) bool { return slices.Contains(mine, a) })
-	}
 	if why := v.otherName(vip, never64, now); why != "" {
 		return why
 	}
+	p := v.placement()
 	for node := range v.etcd.members {
 		st, said := v.etcd.states[node].State, v.etcd.states[node].mod > 0
 		l, known := v.layoutOf(st)
@@ -137,13 +136,33 @@ func (v *View) rivalName(vip string, now time.Duration) (why string) {
 		case st.Digest == v.digest:
 			continue
 		}
-		for _, o := range l.VIPs {
-			if o.Name != vip && overlap(o.Addresses) {
-				return node + " knows its address as " + o.Name
+		names := p.namesIn(st.Digest, l)
+		for _, a := range v.texts[vip] {
+			if i := slices.IndexFunc(names[a], func(n string) bool { return n != vip }); i >= 0 {
+				return node + " knows its address as " + names[a][i]
 			}
 		}
 	}
 	return ""
+}
+
+// namesIn is every name that a configuration has for an address. It is made once for all VIPs and all members that run it: whoever writes to etcd must not
+// be able to make that the product of the three.
+func (p *placed) namesIn(digest string, l Layout) map[string][]string {
+	if names, ok := p.names[digest]; ok {
+		return names
+	}
+	names := map[string][]string{}
+	for _, vip := range l.VIPs {
+		for _, a := range vip.Addresses {
+			names[a] = append(names[a], vip.Name)
+		}
+	}
+	if p.names == nil {
+		p.names = map[string]map[string][]string{}
+	}
+	p.names[digest] = names
+	return names
 }
 
 // layoutOf is the configuration that a member runs, if it is known.

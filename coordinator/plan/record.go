@@ -22,8 +22,9 @@ const Format = 1
 const Planner = 2
 
 const (
-	maxValue = 1 << 20       // a larger value is not ours
-	maxWait  = 2 * time.Hour // what wait_ms can ask for at most: more than the longest hold needs, and no value blocks a takeover for ever
+	maxValue  = 1 << 20       // a larger value is not ours
+	maxLayout = 4096          // VIPs: no configuration has more
+	maxWait   = 2 * time.Hour // what wait_ms can ask for at most: more than the longest hold needs, and no value blocks a takeover for ever
 )
 
 // Member is the value of members/<node>, written once per registration.
@@ -202,6 +203,9 @@ func decodeIntent(value []byte) (Intent, error) {
 
 func decodeLayout(value []byte) (Layout, error) {
 	l, err := decode(value, func(l *Layout) int { return l.V })
+	if err == nil && len(l.VIPs) > maxLayout {
+		err = fmt.Errorf("%w: %d VIPs", errForeign, len(l.VIPs))
+	}
 	for _, vip := range l.VIPs {
 		if err == nil && !name.MatchString(vip.Name) {
 			err = fmt.Errorf("%w: VIP name %q", errForeign, vip.Name)
