@@ -14,7 +14,7 @@ import (
 const (
 	// hooksLast is how long a daemon that stops, and has nothing up any more, waits for its programs: with leaveWithin before it, less than the unit's
 	// TimeoutStopSec.
-	hooksLast = 8 * time.Second
+	hooksLast = 7 * time.Second
 	// hooksRush is how long the programs get that begin in the last moment before the daemon is replaced, while its addresses run out.
 	hooksRush = 500 * time.Millisecond
 )
