@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -19,8 +20,25 @@ const (
 	hooksRush = 500 * time.Millisecond
 )
 
-// newHooks is the operator's programs. A program that could be replaced by others is refused.
+// vetChecks refuses the programs of health checks that others could replace. One that is missing is not refused: its check fails, which loses no VIP.
+func vetChecks(cfg config.Config) error {
+	var errs []error
+	for _, c := range cfg.Checks {
+		if len(c.Command) == 0 {
+			continue
+		}
+		if err := hooks.Vet(c.Command[0]); err != nil && !errors.Is(err, hooks.ErrMissing) {
+			errs = append(errs, fmt.Errorf("%s:%d: check %s: %w", cfg.Path, c.Line, c.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// newHooks is the operator's programs. A program that could be replaced by others is refused, of a hook or of a check.
 func newHooks(cfg config.Config, log *slog.Logger) (*hooks.Runner, error) {
+	if err := vetChecks(cfg); err != nil {
+		return nil, misconfigured{err}
+	}
 	h := cfg.Hooks
 	runner, err := hooks.New(hooks.Config{
 		Acquired: h.Acquired, Released: h.Released, Fault: h.Fault, Timeout: h.Timeout, Drain: hooksRush, Node: cfg.Node, Log: log,

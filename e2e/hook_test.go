@@ -60,10 +60,12 @@ func TestHooks(t *testing.T) {
 	if err := os.Chmod(a.Path(hookFile), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	a.Start(c.Config(a.Name) + hookTables)
-	<-a.Done()
-	if logs := a.Logs(); !strings.Contains(logs, "is writable by") || !strings.Contains(logs, "chmod") {
-		t.Errorf("a hook that others may write was not refused:\n%s", logs)
+	for what, table := range map[string]string{"hook acquired": hookTables, "check x": "[[check]]\nname = \"x\"\ncommand = [\"" + hookFile + "\"]\n"} {
+		a.Start(c.Config(a.Name) + table)
+		<-a.Done()
+		if logs := a.Logs(); !strings.Contains(logs, what+": "+hookFile+" is writable by") || !strings.Contains(logs, "run: chmod") {
+			t.Errorf("%s, which others may write, was not refused:\n%s", what, logs)
+		}
 	}
 	if err := os.Chmod(a.Path(hookFile), 0o755); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,13 @@ import (
 // mostLinks is how many symbolic links are followed on the way to a program, as in the kernel (MAXSYMLINKS, include/linux/namei.h).
 const mostLinks = 40
 
+// ErrMissing says that a program is not there.
+var ErrMissing = errors.New("does not exist")
+
+// Vet refuses a program as [New] does, for who runs others with the same privileges. The error, which says what to do, matches [ErrMissing] if the program is
+// not there.
+func Vet(program string) error { return vet(program) }
+
 // vet refuses a program that cannot be run, or that somebody other than root and the user of this process could replace.
 func vet(program string) error {
 	if !filepath.IsAbs(program) {
@@ -33,7 +40,7 @@ func vet(program string) error {
 		rest = rest[1:]
 		info, err := os.Lstat(next)
 		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s does not exist", next)
+			return fmt.Errorf("%s %w", next, ErrMissing)
 		}
 		if err != nil {
 			return err
