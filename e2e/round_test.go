@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
@@ -50,7 +49,7 @@ func slots(t *testing.T, c *cluster.Cluster, since int64) (all []slot) {
 	return all
 }
 
-// offered are the VIPs whose moves were offered for balance since a revision, from etcd's history: each key's values, as far back as they go.
+// offered are the VIPs whose moves were offered for balance since a revision, by the revision of the offer, from etcd's history.
 func offered(t *testing.T, c *cluster.Cluster, since int64) (revs map[int64]string) {
 	t.Helper()
 	revs = map[int64]string{}
@@ -63,9 +62,12 @@ func offered(t *testing.T, c *cluster.Cluster, since int64) (revs map[int64]stri
 				return err
 			}
 			for _, event := range answer.Events {
-				var claim struct{ To, Why, Vip string }
-				if json.Unmarshal(event.Kv.Value, &claim) == nil && claim.To != "" && (claim.Why == "balance" || claim.Why == "prefer") && strings.Contains(string(event.Kv.Value), `"accept"`) == false {
-					revs[event.Kv.ModRevision] = claim.Vip
+				var claim struct {
+					VIP, To, Why string
+					Accept       int64
+				}
+				if json.Unmarshal(event.Kv.Value, &claim) == nil && claim.To != "" && claim.Accept == 0 && claim.Why == "balance" {
+					revs[event.Kv.ModRevision] = claim.VIP
 				}
 			}
 			if answer.Header.Revision >= last {

@@ -31,6 +31,7 @@ type decision struct {
 	after   int64 // that was answered at this revision or a later one
 	tries   int
 	asks    []Item // VIPs to be asked for on the LAN before a fast takeover
+	turn    *turn  // found once
 	slotted bool   // a slot of the round is being taken by this decision
 
 	strays     map[string][]string // see unaccounted
@@ -141,7 +142,7 @@ func (d *decision) wanted() State {
 		st.Cannot, st.Because = append(st.Cannot, vip), append(st.Because, why)
 	}
 	st.Checks = d.checks()
-	st.Recovers = slices.DeleteFunc(d.recovers(), func(vip string) bool { return slices.Contains(st.Cannot, vip) })
+	st.Recovers = d.recovers()
 	return st
 }
 

@@ -3,8 +3,6 @@ package plan
 import (
 	"slices"
 	"time"
-
-	"viplease/coordinator/placement"
 )
 
 // Balance and homecoming moves between live nodes wait for rounds, unless Config.MovesPerRound says that they need not. There is one round at a time in the
@@ -58,62 +56,71 @@ func (v *View) roundEnds() time.Duration {
 	return v.evidence.round.since + v.cfg.Interval
 }
 
+// turn is who may fill a slot now.
+type turn struct {
+	round Round           // as it stands, or the next; without the new slot
+	vips  map[string]bool // whose moves may have one
+}
+
 // slot returns the place in a round that the VIP's move may take now; nil while it has to wait. One slot is taken at a time: the next one needs to know what
 // the key round became.
 func (d *decision) slot(vip string) *Slot {
-	v, r := d.v, d.v.etcd.round
+	v := d.v
 	if v.slotting || d.slotted {
 		return nil
 	}
-	next := Round{V: Format, Number: r.Number, Missed: r.Missed, By: v.cfg.Node, At: d.now.Wall}
-	switch over := d.at(v.roundEnds()); {
-	case over:
-		next.Number++
-		next.Missed = v.stillWaiting(append(slices.Clone(r.Missed), r.Slots...))
-	case r.absent || r.foreign: // deleted or overwritten by hand: nobody knows how many slots were filled
-		return nil
-	default:
-		next.Slots = slices.Clone(r.Slots)
+	if d.turn == nil {
+		d.turn = d.whoseTurn()
 	}
-	turns := v.turns(next)
-	if free := v.cfg.MovesPerRound - len(next.Slots); !slices.Contains(turns[:min(max(free, 0), len(turns))], vip) {
+	if !d.turn.vips[vip] {
 		return nil
 	}
-	next.Slots = append(next.Slots, vip)
-	next.Missed = slices.DeleteFunc(slices.Clone(next.Missed), func(m string) bool { return m == vip })
 	d.slotted = true
-	s := &Slot{Round: next, IfMod: r.mod}
-	if r.absent {
+	s := &Slot{Round: d.turn.round, IfMod: v.etcd.round.mod}
+	s.Round.Slots = append(slices.Clone(s.Round.Slots), vip)
+	s.Round.Missed = slices.DeleteFunc(slices.Clone(s.Round.Missed), func(m string) bool { return m == vip })
+	if v.etcd.round.absent {
 		s.IfMod = 0
 	}
 	return s
 }
 
-// turns are the VIPs whose moves wait for a slot, in the order in which they get one in the round: that of the placement. Moves that had their slots and were
-// not made come after the others, so that one that fails for ever does not keep them waiting.
-func (v *View) turns(r Round) (out []string) {
+// whoseTurn lists the moves that may have a slot: as many as the round that stands has left, or the next one has. They come in the order of the placement, and
+// those that had their slots and were not made after the others, so that one that fails for ever does not keep them waiting.
+func (d *decision) whoseTurn() *turn {
+	v, r := d.v, d.v.etcd.round
+	t := &turn{vips: map[string]bool{}, round: Round{V: Format, Number: r.Number, Missed: r.Missed, By: v.cfg.Node, At: d.now.Wall}}
+	switch over := d.at(v.roundEnds()); {
+	case over:
+		t.round.Number++
+		t.round.Missed = slices.DeleteFunc(append(slices.Clone(r.Missed), r.Slots...), func(vip string) bool { return !v.waits(vip) })
+	case r.absent || r.foreign: // deleted or overwritten by hand: nobody knows how many slots were filled
+		return t
+	default:
+		t.round.Slots = r.Slots
+	}
+	had := map[string]bool{}
+	for _, vip := range append(slices.Clone(t.round.Slots), t.round.Missed...) {
+		had[vip] = true
+	}
+	free := max(v.cfg.MovesPerRound-len(t.round.Slots), 0)
 	for _, m := range v.placement().waiting {
-		if !slices.Contains(r.Slots, m.VIP) && !slices.Contains(r.Missed, m.VIP) {
-			out = append(out, m.VIP)
+		if len(t.vips) < free && !had[m.VIP] {
+			t.vips[m.VIP] = true
 		}
 	}
-	for _, vip := range v.stillWaiting(r.Missed) {
-		if !slices.Contains(r.Slots, vip) {
-			out = append(out, vip)
+	for _, vip := range t.round.Missed {
+		if len(t.vips) < free && v.waits(vip) && !slices.Contains(t.round.Slots, vip) {
+			t.vips[vip] = true
 		}
 	}
-	return out
+	return t
 }
 
-// stillWaiting is the part of a list of VIPs whose moves wait for rounds.
-func (v *View) stillWaiting(list []string) (out []string) {
-	for _, vip := range list {
-		waits := slices.ContainsFunc(v.placement().waiting, func(m placement.Move) bool { return m.VIP == vip })
-		if waits && !slices.Contains(out, vip) {
-			out = append(out, vip)
-		}
-	}
-	return out
+// waits tells whether the VIP's move waits for a round.
+func (v *View) waits(vip string) bool {
+	p := v.placement()
+	return p.moves[vip].Round > 0 && !p.disputed[vip]
 }
 
 // foldSlot takes in what became of a slot that an offer wanted. It tells whether this node has learnt something about the round.
