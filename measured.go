@@ -15,7 +15,7 @@ import (
 
 // newMetrics connects what is measured with what is shown.
 func newMetrics(cfg config.Config, announcer *arpnotify.Announcer, snapshot func() coordinator.Snapshot) *metrics.Metrics {
-	mc := metrics.Config{Version: number, Group: cfg.Group, Hold: cfg.Lease.Hold, Wait: cfg.Lease.Wait(), Snapshot: snapshot}
+	mc := metrics.Config{Version: releaseNumber(), Group: cfg.Group, Hold: cfg.Lease.Hold, Wait: cfg.Lease.Wait(), Snapshot: snapshot}
 	for _, v := range cfg.VIPs {
 		mc.VIPs = append(mc.VIPs, v.Name)
 	}

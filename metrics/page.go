@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"viplease/coordinator"
@@ -48,7 +49,8 @@ type pageData struct {
 	At       string
 	Refresh  int
 	Ready    bool
-	Bad      int      // VIPs that nobody holds
+	Bad      int      // VIPs that nobody holds, or that this node holds and has not up
+	Stale    bool     // what others do is not known any more
 	Troubles []string // what an operator has to know first
 
 	Left, Hold, Low float64 // seconds of authority
@@ -69,7 +71,8 @@ func (m *Metrics) pageData() pageData {
 	s, at := m.view.get()
 	d := pageData{
 		Snap: s, Version: m.cfg.Version, At: at.UTC().Format("2006-01-02 15:04:05 UTC"), Refresh: refreshEvery,
-		Left: float64(s.Etcd.AuthorityMS) / 1000, Hold: m.cfg.Hold.Seconds(), Low: m.cfg.Hold.Seconds() / 2,
+		Stale: s.Etcd.AuthorityMS == 0,
+		Left:  float64(s.Etcd.AuthorityMS) / 1000, Hold: m.cfg.Hold.Seconds(), Low: m.cfg.Hold.Seconds() / 2,
 	}
 	conditions := readiness(s)
 	d.Ready = isReady(conditions)
@@ -79,10 +82,14 @@ func (m *Metrics) pageData() pageData {
 		}
 	}
 	for _, v := range s.VIPs {
-		row := pageRow{VIPStatus: v, Bad: v.State != "held" && v.State != "moving"}
+		row := pageRow{VIPStatus: v, Bad: v.State != "held" && v.State != "moving" || v.Node == s.Node && !v.Here}
+		row.Addresses = shown(v)
 		for _, member := range s.Members {
 			c := cell(v, member.Node, s.Node, at)
 			c.Node = member.Node
+			if d.Stale && c.Tone == "good" && c.Node != s.Node {
+				c.Text, c.Tone = "held", "warn" // and may not any more
+			}
 			row.Cells = append(row.Cells, c)
 		}
 		if row.Bad {
@@ -94,6 +101,16 @@ func (m *Metrics) pageData() pageData {
 	d.Events = slices.Clone(s.Events[max(0, len(s.Events)-shownEvents):])
 	slices.Reverse(d.Events)
 	return d
+}
+
+// shown are the addresses of a VIP, but for one that is its name.
+func shown(v coordinator.VIPStatus) []string {
+	if len(v.Addresses) == 1 {
+		if bare, _, _ := strings.Cut(v.Addresses[0], "/"); bare == v.Name {
+			return nil
+		}
+	}
+	return v.Addresses
 }
 
 // cell is what a VIP is to a node.

@@ -86,7 +86,7 @@ web moving | hands over for 3 min | takes over |  | unheld`
 		t.Errorf("the rows are\n%s\nwant\n%s", got, want)
 	}
 	whole := text(doc)
-	for _, s := range []string{"1 of 3 VIPs not held", "this node is ready", "2.7 s of 3 s left", "drained by <b>root</b>@node-3", "uses it <script>alert(1)</script>", "192.0.2.100/32", "2001:db8::100/128"} {
+	for _, s := range []string{"1 of 3 VIPs not up", "this node is ready", "2.7 s of 3 s left", "drained by <b>root</b>@node-3", "uses it <script>alert(1)</script>", "192.0.2.100/32", "2001:db8::100/128"} {
 		if !strings.Contains(whole, s) {
 			t.Errorf("%q is not on the page:\n%s", s, whole)
 		}
@@ -125,7 +125,7 @@ func TestPageInTrouble(t *testing.T) {
 	s.VIPs[1].Here = true
 	doc, _ := render(t, s)
 	whole := text(doc)
-	for _, want := range []string{"this node is not ready", "authority: no answer", "frozen since noon", "claimed, not up", "still up", "0.0 s of 3 s left"} {
+	for _, want := range []string{"this node is not ready", "authority: no answer", "frozen since noon", "claimed, not up", "still up", "0.0 s of 3 s left", "2 of 3 VIPs not up", "shown as of revision 42"} {
 		if !strings.Contains(whole, want) {
 			t.Errorf("%q is not on the page:\n%s", want, whole)
 		}
