@@ -118,6 +118,11 @@ func (j *judge) settle() {
 		j.since = w.now
 	}
 	j.rev = w.etcd.rev
+	if w.now-j.since >= j.idle() { // the placement, which is dear, of what has not changed for a while
+		if j.trouble = j.misplaced(); j.trouble != "" {
+			j.since = w.now
+		}
+	}
 	switch {
 	case w.now-j.since >= j.idle():
 		j.settled = true
@@ -132,7 +137,6 @@ func (j *judge) settle() {
 func (j *judge) unsettled() string {
 	w := j.w
 	load := make([]int, len(w.nodes))
-	holders := map[string]*node{}
 	var known slots
 	for i, v := range w.final().vips {
 		vip, holder, mask := v.Name, "", w.final().slots[i]
@@ -148,7 +152,7 @@ func (j *judge) unsettled() string {
 			if up != mask {
 				return fmt.Sprintf("%s is not whole on %s", vip, n.name)
 			}
-			holder, holders[vip] = n.name, n
+			holder = n.name
 			load[n.id]++
 		}
 		c, ok := j.claim(vip)
@@ -176,9 +180,6 @@ func (j *judge) unsettled() string {
 				return fmt.Sprintf("the programs of %s were not told that a VIP which no configuration has is gone", n.name)
 			}
 		}
-	}
-	if why := j.misplaced(holders); why != "" {
-		return why
 	}
 	return j.uneven(load)
 }

@@ -106,16 +106,16 @@ func (j *judge) frozen() (since time.Duration, frozen bool) {
 	return i.At.Sub(wallStart), true
 }
 
-// misplaced says which VIP is not where it should be, by pins, preferences and the placement of what etcd holds.
-func (j *judge) misplaced(holders map[string]*node) string {
+// misplaced says which VIP is not where it should be, by pins, preferences and the placement of what etcd holds. Claims and addresses agree.
+func (j *judge) misplaced() string {
 	w := j.w
 	if _, frozen := j.frozen(); frozen {
 		return ""
 	}
 	for _, v := range w.final().vips {
 		want, why := w.wanted(v)
-		if h := holders[v.Name]; want != nil && h != nil && h != want {
-			return fmt.Sprintf("%s is on %s and its %s is %s", v.Name, h.name, why, want.name)
+		if c, ok := j.claim(v.Name); ok && want != nil && c.Node != "" && c.Node != want.name {
+			return fmt.Sprintf("%s is on %s and its %s is %s", v.Name, c.Node, why, want.name)
 		}
 	}
 	cfg := w.nodes[0].cfg
@@ -182,7 +182,7 @@ func (w *world) pinned() bool {
 
 // moved tells whether an operator moved the VIP to where it is, or has asked for that.
 func (w *world) moved(vip string) bool {
-	c := decodeClaim(w.etcd.keys["claims/"+vip].Value)
+	c, _ := w.judge.claim(vip)
 	return w.seated(c) || w.etcd.keys["moves/"+vip].Mod > c.Moved
 }
 
