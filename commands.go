@@ -52,11 +52,43 @@ func checkLinks(cfg config.Config, out io.Writer) error {
 	}
 	vips, problems := cfg.Resolve(configLinks(links))
 	fmt.Fprintf(out, "interfaces: %d of %d VIPs have a place on this host\n", len(vips), len(cfg.VIPs))
+	if cfg.Takeover.Fast && config.FastBuilt {
+		checkWitnesses(kernel, cfg, vips, out)
+	}
 	errs := make([]error, len(problems))
 	for i, p := range problems {
 		errs[i] = p
 	}
 	return errors.Join(errs...)
+}
+
+// checkWitnesses says on which interfaces fast takeover rests on the other members alone.
+func checkWitnesses(kernel *netif.Kernel, cfg config.Config, vips []config.VIP, out io.Writer) {
+	list, err := witnesses(kernel, cfg)
+	if err != nil {
+		fmt.Fprintf(out, "witnesses: %v\n", err)
+		return
+	}
+	said := map[string]bool{}
+	for _, v := range vips {
+		for _, a := range v.Addresses {
+			if said[a.Dev] {
+				continue
+			}
+			said[a.Dev] = true
+			var names []string
+			for _, w := range list {
+				if w.Link == a.Dev {
+					names = append(names, w.Addr.String())
+				}
+			}
+			if len(names) == 0 {
+				fmt.Fprintf(out, "witnesses on %s: none but the VIPs of other members; with two nodes every takeover waits W: name a host in takeover.witnesses\n", a.Dev)
+				continue
+			}
+			fmt.Fprintf(out, "witnesses on %s: %s\n", a.Dev, strings.Join(names, ", "))
+		}
+	}
 }
 
 func checkEtcd(ctx context.Context, cfg config.Config, out io.Writer) error {

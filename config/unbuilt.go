@@ -5,9 +5,6 @@ import (
 	"io"
 )
 
-// FastBuilt tells whether this version carries fast takeover out.
-const FastBuilt = false
-
 // describeUnbuilt tells what is accepted, since it is on by default, and yet
 // not carried out.
 func (c Config) describeUnbuilt(w io.Writer) {

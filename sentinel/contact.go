@@ -1,17 +1,8 @@
 package sentinel
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
-func (m *Machine) byName() []*link {
-	out := make([]*link, 0, len(m.links))
-	for _, name := range slices.Sorted(maps.Keys(m.links)) {
-		out = append(out, m.links[name])
-	}
-	return out
-}
+func (m *Machine) byName() []*link { return m.order }
 
 // basis tells whether the link has a witness: a host that is no member, or two members. Measured from the last contact, so that it stays as it was while
 // nobody is heard.

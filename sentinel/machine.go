@@ -31,6 +31,7 @@ type Machine struct {
 	cfg   Config
 	view  Viewed
 	links map[string]*link
+	order []*link // the same, by name
 
 	wake     time.Duration // when Decide asked to be called; 0: not yet
 	late     time.Duration // the last time that it was called too late
@@ -55,6 +56,7 @@ type backoff struct {
 type link struct {
 	name    string
 	targets map[key]*target
+	order   []*target     // the same, sorted
 	contact time.Duration // when somebody was last heard; 0: never
 	lost    bool
 	back    time.Duration // since when somebody is heard again
@@ -243,8 +245,7 @@ func (m *Machine) Decide(now time.Duration) ([]Action, time.Duration) {
 	if m.settles < never {
 		d.at(m.settles)
 	}
-	for _, name := range slices.Sorted(maps.Keys(m.links)) {
-		l := m.links[name]
+	for _, l := range m.byName() {
 		d.contact(l)
 		d.ask(l)
 	}
@@ -295,7 +296,7 @@ func (d *decision) order(a Action) {
 
 // ask sends what is due on a link.
 func (d *decision) ask(l *link) {
-	fast := l.suspicious() || d.m.view.Accused.Mod != 0 && d.m.view.Accused.Link == l.name || l.contact > 0 && !l.lost && d.at(l.contact+2*d.m.cfg.Interval)
+	fast := l.suspicious() || l.lost || d.m.view.Accused.Mod != 0 && d.m.view.Accused.Link == l.name || l.contact > 0 && !l.lost && d.at(l.contact+2*d.m.cfg.Interval)
 	for _, t := range l.sorted() {
 		pace := slowPace
 		if t.ward || fast && t.mac != (MAC{}) {
@@ -311,7 +312,7 @@ func (d *decision) ask(l *link) {
 			}
 		}
 		p := Probe{Host: t.Host, MAC: t.mac}
-		if !t.ward && t.misses >= d.m.cfg.Misses {
+		if !t.ward && t.misses >= d.m.cfg.Misses && t.misses%4 == 0 {
 			p.MAC = MAC{} // it may have another by now
 		}
 		if t.misses > 0 && !fast { // from here on witnesses are asked as often
@@ -337,8 +338,11 @@ func (l *link) suspicious() bool {
 	return false
 }
 
-func (l *link) sorted() []*target {
-	return slices.SortedFunc(maps.Values(l.targets), func(a, b *target) int {
+func (l *link) sorted() []*target { return l.order }
+
+// sort brings the order up to date with the targets.
+func (l *link) sort() {
+	l.order = slices.SortedFunc(maps.Values(l.targets), func(a, b *target) int {
 		if c := strings.Compare(a.ref.Node, b.ref.Node); c != 0 {
 			return c
 		}

@@ -1,6 +1,7 @@
 package sentinel
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -75,11 +76,17 @@ func (m *Machine) arrange(now time.Duration) {
 			t.due = now
 		}
 		l.targets = targets
+		l.sort()
 	}
 	for name, l := range m.links {
 		if chosen[name] == nil {
 			l.targets = nil
+			l.sort()
 		}
+	}
+	m.order = m.order[:0]
+	for _, name := range slices.Sorted(maps.Keys(m.links)) {
+		m.order = append(m.order, m.links[name])
 	}
 }
 

@@ -19,6 +19,8 @@
 //
 // One predicate carries rules 1, 4 and 5: [View.mayShow]. The simulation in coordinator/sim runs this package under faults and holds it against the sentence at the top; TestOneHolder is that test.
 //
+// Fast takeover, where it is on, shortens rule 3: an eviction is evidence as well, and more rules make that safe. They are in fast.go and docs/protocol.md.
+//
 // # How to read it
 //
 // [View.Apply] folds one fact. [Decide] looks at the view and returns what to do now and when to ask again. The caller carries the actions out, tells the

@@ -28,8 +28,14 @@
 //
 // # What is left out?
 //
-// Whole machines that are suspended: promise 1 does not cover them. Fast takeover. A restore that keeps etcd's cluster id. Frames: the nodes answer probes
+// Whole machines that are suspended: promise 1 does not cover them. A restore that keeps etcd's cluster id. Frames: the nodes answer probes
 // only on a few LANs (Schedule.LAN), because one holder must not rest on that; rivals are not heard. Health checks are their verdicts alone (Sick).
+//
+// # Fast takeover
+//
+// Schedule.Fast gives every daemon a sentinel and the nodes a LAN (lan.go): frames are late, lost, and stop at a node that is cut off; kernels answer questions
+// whatever their daemons do; a gateway always answers. RandomFast makes such schedules, TestOneHolderFast runs them. Two nodes may have one address up while they
+// cannot hear each other, and 10 ms longer, and when one's daemon could not act while it was cut off.
 //
 // # How do I know that it would notice?
 //

@@ -161,6 +161,12 @@ func (e *etcd) member(node string) int64 { return e.keys["members/"+node].Create
 // check is leases.Store.Check: one read-only transaction.
 func (e *etcd) check(node string, since int64) plan.CheckAnswered {
 	f := plan.CheckAnswered{Cluster: e.cluster, Since: since, Revision: e.rev, MemberRev: e.member(node), Member: e.keys["members/"+node].Value, Count: e.claims}
+	if k, ok := e.keys["challenges/"+node]; ok {
+		f.Challenge = &k.Entry
+	}
+	if k, ok := e.keys["evictions/"+node]; ok {
+		f.Eviction = &k.Entry
+	}
 	for i := len(e.log) - 1; i >= 0 && e.log[i].rev > since; i-- {
 		c := e.log[i]
 		if k, ok := e.keys[c.entry.Key]; ok && k.Mod == c.rev && strings.HasPrefix(c.entry.Key, "claims/") {

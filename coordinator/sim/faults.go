@@ -100,6 +100,7 @@ func (w *world) strike(i int, f Fault) {
 	switch f.Kind {
 	case Lose, Mute, Hold, Slow, Refuse, Lie, Stall, KernelFails:
 		n.troubles = append(slices.DeleteFunc(n.troubles, func(t trouble) bool { return t.end <= w.now }), trouble{f.Kind, f.Calls, w.now + f.For})
+		n.frozen()
 	case NoQuorum:
 		for _, n := range w.nodes {
 			n.troubles = append(n.troubles, trouble{Lose, allCalls, w.now + f.For})
@@ -141,6 +142,8 @@ func (w *world) strike(i int, f Fault) {
 		n.sick = max(n.sick, w.now+f.For)
 		n.judgeHealth()
 		w.after(f.For, nil, n.judgeHealth)
+	case CutLAN:
+		w.cutLAN(n, f.For)
 	default:
 		w.strikeDaemon(f, n)
 	}

@@ -49,8 +49,15 @@ func (j *judge) look() {
 	}
 	j.changed = false
 	var seen, twice slots
-	for _, n := range j.w.nodes {
-		twice |= seen & n.kernel.up
+	for i, n := range j.w.nodes {
+		if seen&n.kernel.up != 0 && !j.w.s.Fast {
+			twice |= seen & n.kernel.up
+		}
+		for _, o := range j.w.nodes[:i] {
+			if both := o.kernel.up & n.kernel.up; both != 0 && j.w.s.Fast && !j.w.excuses(o, n) {
+				twice |= both
+			}
+		}
 		seen |= n.kernel.up
 	}
 	if twice == 0 {
@@ -72,6 +79,7 @@ func (j *judge) stops(n *node) {
 		return
 	}
 	n.stopped = j.w.now
+	n.frozen()
 	since := n.stopped
 	most := n.clock.until(n.cfg.Hold+n.cfg.CheckTimeout) + j.w.timers.late
 	j.w.after(most+time.Millisecond, nil, func() {
@@ -82,7 +90,10 @@ func (j *judge) stops(n *node) {
 }
 
 // runs is told when it goes on.
-func (j *judge) runs(n *node) { n.stopped = -1 }
+func (j *judge) runs(n *node) {
+	n.frozen()
+	n.stopped = -1
+}
 
 // told is told what the operator's programs are told: gains and losses by turns.
 func (j *judge) told(p *process, c plan.Change) {
@@ -217,5 +228,5 @@ func (w *world) able() int {
 
 func (n *node) able() bool {
 	_, drained := n.w.etcd.keys["drains/"+n.name]
-	return n.proc != nil && !n.proc.leaving && !drained && n.linkDown <= n.w.now
+	return n.proc != nil && !n.proc.leaving && !drained && n.linkDown <= n.w.now && !n.cut()
 }

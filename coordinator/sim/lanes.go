@@ -27,6 +27,8 @@ func (p *process) dispatch(a plan.Action) {
 		p.nextKernelAction()
 	case plan.ProbeAddresses:
 		p.probe(a)
+	case plan.Contest:
+		p.contest(a)
 	case plan.Announce:
 	case plan.Reread:
 		p.readAgain()
@@ -105,9 +107,13 @@ func (p *process) writeState(a plan.WriteState) {
 func (p *process) probe(a plan.ProbeAddresses) {
 	w, d := p.n.w, &p.n.kernel.dice
 	for _, it := range a.Items {
-		w.after(d.upTo(probeMost), p, func() {
-			f := plan.AddressesProbed{VIP: it.VIP}
-			if w.s.LAN {
+		most := probeMost
+		if a.Quick {
+			most = 20 * time.Millisecond
+		}
+		w.after(d.upTo(most), p, func() {
+			f := plan.AddressesProbed{VIP: it.VIP, Quick: a.Quick}
+			if w.s.LAN || w.s.Fast {
 				f.Rival = p.n.answers(it.Addresses)
 			}
 			p.post(f)
@@ -119,7 +125,7 @@ func (p *process) probe(a plan.ProbeAddresses) {
 func (n *node) answers(list []plan.Address) string {
 	for _, o := range n.w.nodes {
 		for _, a := range list {
-			if o != n && o.kernel.up>>slotOf(a)&1 != 0 {
+			if o != n && n.hears(o) && o.kernel.up>>slotOf(a)&1 != 0 {
 				return o.name
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"viplease/coordinator/plan"
+	"viplease/sentinel"
 )
 
 // node is one machine.
@@ -25,6 +26,9 @@ type node struct {
 	dice     dice
 	troubles []trouble
 	linkDown time.Duration // until then
+	lanCut   time.Duration // the LAN port passes nothing until then
+	healed   time.Duration // when it passed again last
+	excused  time.Duration // what fast mode promises does not hold for this node until then
 	sick     time.Duration // its health check fails until then
 	stopped  time.Duration // since when the daemon has not run freely; -1: it does
 }
@@ -75,6 +79,10 @@ type process struct {
 	leaving  bool
 	limit    time.Duration   // boot time
 	gained   map[string]bool // what the operator's programs were told
+
+	sentinel *sentinel.Machine // nil: strict mode
+	shown    int               // version of the view that it knows
+	guarding time.Duration     // when it is to decide next
 }
 
 // start runs a daemon.
@@ -97,6 +105,9 @@ func (n *node) start() {
 	n.proc = p
 	n.w.trace.note(n, "starts")
 	p.view.Apply(n.memory, now)
+	if n.w.s.Fast {
+		p.sentinel = sentinel.New(cfg.Fast)
+	}
 	p.turn()
 	p.read()
 	if n.w.s.Checks != unchecked {
@@ -174,6 +185,7 @@ func (p *process) turn() {
 			return
 		}
 	}
+	p.show()
 	p.remember()
 	w.trace.notes(p.n, p.view)
 	switch {

@@ -14,6 +14,7 @@ type Schedule struct {
 	Skew        bool          // half of the nodes run a longer hold
 	Change      change        // of the configuration, which reaches node by node
 	LAN         bool          // the nodes can hear each other
+	Fast        bool          // fast takeover, with a gateway on the LAN
 	Warm        bool          // there was a cluster before, which has released its claims: they need not be waited out at first
 	Checks      checking      // whether the nodes have a health check
 	Noise       int           // how often single calls and events go wrong, 0 to 3
@@ -106,12 +107,13 @@ const (
 	Balance                 // and asks for the next round at once
 	Sick                    // the node's health check fails
 	Move                    // an operator moves a VIP to the node
+	CutLAN                  // the node's LAN port passes nothing
 	kinds
 )
 
 var kindNames = [kinds]string{"Lose", "Mute", "Hold", "Slow", "Refuse", "Lie", "Revoke", "NoQuorum", "Compact", "Break", "Kill", "Pause", "Hang", "Leave", "Reboot",
 	"Stall", "KernelFails", "DelAddress", "AddForeign", "LinkDown", "DelClaim", "PutClaim", "CopyClaim", "DelMember", "Drain", "Freeze", "Upgrade", "Restore", "Pin",
-	"Balance", "Sick", "Move"}
+	"Balance", "Sick", "Move", "CutLAN"}
 
 func (k Kind) String() string   { return kindNames[k] }
 func (k Kind) GoString() string { return kindNames[k] }
@@ -158,8 +160,8 @@ func (f Fault) String() string {
 // GoString is the schedule as one writes it in a test.
 func (s Schedule) GoString() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "{Seed: %d, Nodes: %d, VIPs: %d, Pace: %s, Skew: %t, LAN: %t, Warm: %t, Change: %s, Checks: %#v, Noise: %d, Policy: %#v, Faults: []Fault{",
-		s.Seed, s.Nodes, s.VIPs, s.Pace, s.Skew, s.LAN, s.Warm, s.Change, s.Checks, s.Noise, s.Policy)
+	fmt.Fprintf(&b, "{Seed: %d, Nodes: %d, VIPs: %d, Pace: %s, Skew: %t, LAN: %t, Fast: %t, Warm: %t, Change: %s, Checks: %#v, Noise: %d, Policy: %#v, Faults: []Fault{",
+		s.Seed, s.Nodes, s.VIPs, s.Pace, s.Skew, s.LAN, s.Fast, s.Warm, s.Change, s.Checks, s.Noise, s.Policy)
 	for _, f := range s.Faults {
 		fmt.Fprintf(&b, "\n\t%#v,", f)
 	}

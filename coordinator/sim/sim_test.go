@@ -52,6 +52,14 @@ type hunted struct {
 	find    int // findings that are enough
 	promise string
 	mutant  mutant
+	fast    bool // schedules of fast takeover
+}
+
+func (h hunted) schedule(seed uint64) Schedule {
+	if h.fast {
+		return RandomFast(seed)
+	}
+	return Random(seed)
 }
 
 // finding is a schedule that broke a promise.
@@ -82,7 +90,7 @@ func hunt(h hunted) (found []finding, total int64) {
 				if t, ok := themeNames[h.theme]; ok {
 					seed = themed(t, seed)
 				}
-				o := run(Random(seed), h.mutant, false)
+				o := run(h.schedule(seed), h.mutant, false)
 				events.Add(int64(o.Events))
 				if o.Verdict != "" && strings.HasPrefix(o.Verdict, h.promise) {
 					lock.Lock()

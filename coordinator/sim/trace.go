@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"viplease/coordinator/plan"
+	"viplease/sentinel"
 )
 
 // trace writes down what happens, if it is asked to, and in any case keeps a sum of it: two runs of one schedule are the same if their sums are.
@@ -38,6 +39,14 @@ func (t *trace) action(n *node, a plan.Action) {
 	t.mix(uint64(t.w.now), uint64(n.id), 1)
 	if t.on {
 		t.say(n.name, "-> %s", a)
+	}
+}
+
+// sentinel writes down what a sentinel wants.
+func (t *trace) sentinel(n *node, a sentinel.Action) {
+	t.mix(uint64(t.w.now), uint64(n.id), 7)
+	if t.on {
+		t.say(n.name, "-- %s", a)
 	}
 }
 

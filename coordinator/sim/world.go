@@ -42,6 +42,9 @@ type mutant struct {
 	noClock bool // S8: the executor does not look at the clock
 	noLate  bool // S7: W leaves out how late the kernel may be
 
+	noQuarantine bool // F4: a node that hears nobody carries on
+	noCancel     bool // F2: answers of a ward that has been challenged are not heard
+
 	noSlot bool // etcd does not compare the revision of the key round
 
 	hurry bool // not to be judged on whether it settles
@@ -124,6 +127,9 @@ func newNode(w *world, id int) *node {
 	}
 	if w.s.Checks != unchecked {
 		n.cfg.Checks = []plan.HealthCheck{{Name: checkName, Require: w.s.Checks == required}}
+	}
+	if w.s.Fast {
+		n.cfg.Fast = fastTimers
 	}
 	if w.mutant.noLate {
 		n.cfg.Wait -= t.late * 1002 / 1000

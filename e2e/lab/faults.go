@@ -25,7 +25,7 @@ func (l *Lab) Heal(ports ...*Port) {
 	l.t.Helper()
 	l.fault(fmt.Sprintf("heal %v", ports), func() {
 		for _, p := range ports {
-			p.cut, p.loss = false, 0
+			p.cut, p.loss, p.noARP = false, 0, false
 		}
 	})
 }
@@ -78,6 +78,9 @@ func (l *Lab) applyFaults() error {
 		case p.cut:
 			drop(from, name(expr.MetaKeyIIFNAME, p.peer))
 			drop(to, name(expr.MetaKeyOIFNAME, p.peer))
+		case p.noARP:
+			drop(from, name(expr.MetaKeyIIFNAME, p.peer), isARP())
+			drop(to, name(expr.MetaKeyOIFNAME, p.peer), isARP())
 		case p.loss > 0:
 			drop(from, name(expr.MetaKeyIIFNAME, p.peer), chance(p.loss))
 			drop(to, name(expr.MetaKeyOIFNAME, p.peer), chance(p.loss))
@@ -121,5 +124,20 @@ func chance(percent float64) []expr.Any {
 		// Comparisons are of bytes (nft_cmp.c), the number is the processor's.
 		&expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 4, Size: 4},
 		&expr.Cmp{Op: expr.CmpOpLt, Register: 1, Data: binaryutil.BigEndian.PutUint32(below)},
+	}
+}
+
+// DropARP drops what is ARP, and nothing else, from and to the port, as a switch does that has its own idea of who is where. Heal ends it.
+func (p *Port) DropARP() {
+	l := p.host.lab
+	l.t.Helper()
+	l.fault(fmt.Sprintf("drop ARP at %v", p), func() { p.noARP = true })
+}
+
+// isARP matches ARP packets.
+func isARP() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(0x0806)},
 	}
 }

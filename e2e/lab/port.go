@@ -24,6 +24,7 @@ type Port struct {
 	peer    string  // the switch's port: that end, or the VLAN on it
 	cut     bool    // guarded by Lab.mu
 	loss    float64 // likewise, in percent
+	noARP   bool    // likewise
 }
 
 const maxNodes = 89 // 192.168.3.11 to .99: virtual addresses begin at .100

@@ -1,0 +1,184 @@
+package sim
+
+import (
+	"net/netip"
+	"time"
+
+	"viplease/coordinator/plan"
+	"viplease/sentinel"
+)
+
+// fastTimers are those of fast takeover. They are in proportion to both sets of the other timers.
+var fastTimers = sentinel.Config{Interval: 50 * time.Millisecond, Misses: 4, Grace: 150 * time.Millisecond}
+
+// gatewayAddr is a host on the LAN that always answers.
+var gatewayAddr = netip.AddrFrom4([4]byte{192, 0, 2, 254})
+
+// frameMost is how long a frame takes, at the most, if nothing is wrong.
+const frameMost = 2 * time.Millisecond
+
+// cut tells whether the node's LAN port passes nothing.
+func (n *node) cut() bool { return n.lanCut > n.w.now }
+
+// hears tells whether frames pass between two nodes.
+func (n *node) hears(o *node) bool { return !n.cut() && !o.cut() }
+
+func (n *node) mac() sentinel.MAC { return sentinel.MAC{byte(n.id + 1)} }
+
+// frame sends something over the LAN; then runs when it arrives.
+func (w *world) frame(from, to *node, p *process, then func()) {
+	d := &w.nodes[0].dice
+	if from != nil {
+		d = &from.dice
+	}
+	took := d.upTo(frameMost)
+	if w.noise(d, 20) {
+		return // lost
+	}
+	w.after(took, p, func() {
+		if (from == nil || !from.cut()) && (to == nil || !to.cut()) {
+			then()
+		}
+	})
+}
+
+// show tells the sentinel what the view has become, as coordinator.Coordinator.show does.
+func (p *process) show() {
+	if p.sentinel == nil || p.view.WatchedVersion() == p.shown {
+		return
+	}
+	p.shown = p.view.WatchedVersion()
+	v := p.view.Watched()
+	v.Witnesses = []sentinel.Host{{Link: linkName, Addr: gatewayAddr}}
+	p.n.w.after(p.n.dice.upTo(time.Millisecond), p, func() { p.observe(v) })
+}
+
+// observe hands the sentinel a fact and lets it decide.
+func (p *process) observe(f sentinel.Fact) {
+	if p.sentinel == nil {
+		return
+	}
+	if f != nil {
+		p.sentinel.Apply(f, p.n.bootTime())
+	}
+	actions, wake := p.sentinel.Decide(p.n.bootTime())
+	for _, a := range actions {
+		if probe, ok := a.(sentinel.Probe); ok {
+			p.askFor(probe)
+			continue
+		}
+		if c, ok := a.(sentinel.Contact); ok && p.n.w.mutant.noQuarantine {
+			c.Lost = false
+			a = c
+		}
+		p.n.w.trace.sentinel(p.n, a)
+		p.n.w.after(p.n.dice.upTo(time.Millisecond), p, func() { p.post(plan.SentinelDecided{Action: a}) })
+	}
+	at := p.n.w.now + p.n.clock.until(min(max(wake-p.n.bootTime(), 0), time.Second))
+	if p.guarding > p.n.w.now && p.guarding <= at {
+		return
+	}
+	p.guarding = at
+	p.n.w.at(at, p, func() {
+		if p.guarding == at {
+			p.observe(nil)
+		}
+	})
+}
+
+// askFor is arpnotify's Sentry: kernels answer, whatever the daemons there do.
+func (p *process) askFor(a sentinel.Probe) {
+	w, n := p.n.w, p.n
+	answer := func(from *node, mac sentinel.MAC) {
+		if from != nil && w.mutant.noCancel && w.etcd.keys["challenges/"+from.name].Mod > 0 {
+			return
+		}
+		w.frame(from, n, p, func() { p.observe(sentinel.Answered{Host: a.Host, MAC: mac}) })
+	}
+	if a.Addr == gatewayAddr {
+		w.frame(n, nil, nil, func() { answer(nil, sentinel.MAC{254}) })
+		return
+	}
+	for _, o := range w.nodes {
+		if o == n || a.MAC != (sentinel.MAC{}) && a.MAC != o.mac() {
+			continue
+		}
+		w.frame(n, o, nil, func() {
+			for i := range o.kernel.slots {
+				if o.kernel.up>>i&1 != 0 && slotAddress(i).Prefix.Addr() == a.Addr {
+					answer(o, o.mac())
+					if o.proc != nil && a.MAC != (sentinel.MAC{}) {
+						q := o.proc
+						w.after(0, q, func() { q.observe(sentinel.Questioned{Link: linkName}) })
+					}
+				}
+			}
+		})
+	}
+}
+
+// contest is leases.Store.Commit with conditions of its own.
+func (p *process) contest(a plan.Contest) {
+	p.call(writes, writeTimeout, func(fate) plan.Fact {
+		return plan.ContestAnswered{Contest: a, Applied: p.n.w.etcd.contest(p.n.name, a)}
+	}, func(err error) plan.Fact { return plan.ContestAnswered{Contest: a, Err: err} })
+}
+
+func (e *etcd) contest(node string, a plan.Contest) bool {
+	if e.member(node) != a.MemberRev {
+		return false
+	}
+	for _, g := range a.Guards {
+		rev := e.keys[g.Key].Mod
+		if g.Created {
+			rev = e.keys[g.Key].Create
+		}
+		if (rev == g.Rev) == g.Not {
+			return false
+		}
+	}
+	e.txn(func(rev int64) {
+		for _, put := range a.Puts {
+			e.put(rev, put.Key, put.Value, put.Lease)
+		}
+		for _, key := range a.Deletes {
+			e.del(rev, key)
+		}
+	})
+	return true
+}
+
+// cutLAN cuts a node off the LAN for a while. Its carrier stays.
+func (w *world) cutLAN(n *node, d time.Duration) {
+	n.lanCut = max(n.lanCut, w.now+d)
+	n.frozen()
+	w.at(n.lanCut, nil, func() {
+		n.healed = w.now
+		n.frozen()
+		w.judge.changed = true // two that could not hear each other now can
+		w.after(healMost+time.Microsecond, nil, func() { w.judge.changed = true })
+	})
+}
+
+// healMost is how long two may answer after a cut has healed.
+const healMost = 10 * time.Millisecond
+
+// frozen notes that the node was cut off while its daemon could not take its addresses down: what follows is not promised, until the kernel has ended them.
+func (n *node) frozen() {
+	if n.lanCut >= n.w.now && n.lanCut > 0 && (n.stopped >= 0 || n.trouble(Stall) || n.trouble(KernelFails)) {
+		n.excused = n.w.now + n.clock.until(n.cfg.Hold+n.cfg.CheckTimeout) + n.w.timers.late
+	}
+}
+
+// excuses tells whether fast mode allows that both have an address up: they cannot hear each other, could not 10 ms ago, or one could not act while it was cut.
+func (w *world) excuses(a, b *node) bool {
+	if !w.s.Fast {
+		return false
+	}
+	for _, n := range []*node{a, b} {
+		if n.cut() || n.healed > 0 && w.now < n.healed+healMost || w.now < n.excused {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,288 @@
+package e2e
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"viplease/e2e/cluster"
+	"viplease/e2e/lab"
+)
+
+// Fast takeover. The judge is on in all of them: two holders who can exchange frames end the test, and so does one who is still there 10 ms after a cut
+// has healed.
+
+const tightTimers = "probe_interval = \"10ms\"\nmisses = 3\ngrace = \"30ms\"\n"
+
+// guarded waits until every node says that it has a witness and guards.
+func guarded(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	c.Settled()
+	await(t, "every node has a witness and a guard", 10*time.Second, func() bool {
+		for _, n := range c.Alive() {
+			s, err := c.Status(n)
+			if err != nil || s.Takeover.Guards == 0 || len(s.Takeover.Links) == 0 || !s.Takeover.Links[0].Witness {
+				return false
+			}
+		}
+		return true
+	})
+	c.Settled() // the claims say so
+}
+
+// die lets nodes die at once, and returns when the others hold everything.
+func die(t *testing.T, c *cluster.Cluster, gaps *figures, nodes ...*lab.Node) {
+	t.Helper()
+	left := c.Alive()
+	gaps.during(c, func() {
+		for _, n := range nodes {
+			c.Judge.SetConnected(n.Name, false)
+			n.Die()
+			left = without(left, n)
+		}
+		c.Within(cluster.TTL+cluster.Wait, "takeover", c.Even(left...))
+		c.Answering(2 * time.Second)
+	})
+}
+
+func without(list []*lab.Node, n *lab.Node) []*lab.Node {
+	return slices.DeleteFunc(slices.Clone(list), func(o *lab.Node) bool { return o == n })
+}
+
+// comeBack boots nodes that died.
+func comeBack(t *testing.T, c *cluster.Cluster, nodes ...*lab.Node) {
+	t.Helper()
+	for _, n := range nodes {
+		if err := c.Judge.RemoveMachine(n.Name); err != nil {
+			t.Fatal(err)
+		}
+		n.Return()
+		follow(t, c, n)
+		n.Restart()
+	}
+	c.Within(20*time.Second, "return", c.Even(c.Nodes...))
+}
+
+// fast starts a cluster in fast mode.
+func fast(t *testing.T, o cluster.Options) *cluster.Cluster {
+	t.Helper()
+	binary := labBuild(t)
+	o.Idle, o.Fast, o.Gateway = true, true, true
+	c := cluster.Start(t, o)
+	for _, n := range c.Nodes {
+		n.Binary = binary // not installed: that would not outlive a boot
+		n.Start(c.Config(n.Name))
+	}
+	guarded(t, c)
+	return c
+}
+
+// within holds the figures against a bound: to the letter in the long form, and with room for a busy machine otherwise.
+func (f *figures) within(t *testing.T, median, worst time.Duration) {
+	t.Helper()
+	if !*long {
+		median, worst = median+500*time.Millisecond, worst+1500*time.Millisecond
+	}
+	f.bound(t, median, worst)
+}
+
+// counts logs what the sentinels did.
+func counts(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	for _, n := range c.Alive() {
+		if s, err := c.Status(n); err == nil {
+			t.Logf("%s: %+v", n.Name, s.Takeover)
+		}
+	}
+}
+
+func TestFastHostDeath(t *testing.T) {
+	t.Parallel()
+	for _, x := range []struct {
+		name, takeover      string
+		nodes, dead, rounds int
+		median, worst       time.Duration
+	}{
+		{"default", "", 3, 1, 2, 450 * time.Millisecond, 650 * time.Millisecond},
+		{"tight", tightTimers, 3, 1, 2, 100 * time.Millisecond, 180 * time.Millisecond},
+		{"two at once", "", 5, 2, 1, 900 * time.Millisecond, 1300 * time.Millisecond},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			c := fast(t, cluster.Options{Nodes: x.nodes, Takeover: x.takeover})
+			var gaps figures
+			for i := range rounds(x.rounds, 20) {
+				nodes := []*lab.Node{c.Nodes[i%x.nodes]}
+				if x.dead == 2 {
+					nodes = append(nodes, c.Nodes[(i+1)%x.nodes])
+				}
+				die(t, c, &gaps, nodes...)
+				if i+1 < rounds(x.rounds, 20) {
+					comeBack(t, c, nodes...)
+					guarded(t, c)
+				}
+			}
+			counts(t, c)
+			gaps.within(t, x.median, x.worst)
+		})
+	}
+}
+
+// What is no death moves nothing, or is over sooner than a guard can tell.
+func TestFastDaemonAndCarrier(t *testing.T) {
+	t.Parallel()
+	c := fast(t, cluster.Options{})
+	n := c.Nodes[1]
+	mark := c.Probe.Mark()
+	n.Kill()
+	observe(800 * time.Millisecond)
+	n.Restart()
+	observe(2 * time.Second)
+	c.NoLoss(mark, "a daemon was killed and started again within a second")
+	guarded(t, c)
+
+	var gaps figures
+	gaps.during(c, func() {
+		n.LAN.Down()
+		c.Within(2*time.Second, "carrier lost", c.Even(others(c, n)...))
+		c.Answering(2 * time.Second)
+	})
+	n.LAN.Up()
+	gaps.within(t, 50*time.Millisecond, 150*time.Millisecond)
+}
+
+// A daemon that is stopped on a host that lives: the kernel ends its addresses, which the guards see.
+func TestFastDaemonStopped(t *testing.T) {
+	t.Parallel()
+	c := fast(t, cluster.Options{})
+	n := c.Nodes[1]
+	var gaps figures
+	gaps.during(c, func() {
+		n.Pause()
+		c.Within(cluster.Hold+cluster.Late+3*time.Second, "takeover", c.Even(others(c, n)...))
+		c.Answering(2 * time.Second)
+	})
+	counts(t, c)
+	gaps.within(t, 500*time.Millisecond, 800*time.Millisecond)
+	n.Continue()
+	c.Within(20*time.Second, "return", c.Even(c.Nodes...))
+}
+
+// The judge holds the limit of 10 ms for two holders after a cut has healed.
+func TestFastCutHeals(t *testing.T) {
+	t.Parallel()
+	c := fast(t, cluster.Options{})
+	cuts := []time.Duration{300 * time.Millisecond, 420 * time.Millisecond, 600 * time.Millisecond, 2 * time.Second, 5 * time.Second}
+	for i := range rounds(len(cuts), 20) {
+		n := c.Nodes[i%len(c.Nodes)]
+		both := i%2 == 1 // etcd is on the same wire
+		c.CutLAN(n)
+		if both {
+			n.Mgmt.Cut()
+		}
+		observe(cuts[i%len(cuts)])
+		if both {
+			n.Mgmt.Heal()
+		}
+		c.HealLAN(n)
+		c.Within(30*time.Second, "return", c.Even(c.Nodes...))
+	}
+	counts(t, c)
+	for _, o := range c.Judge.Overlaps() {
+		t.Logf("%v", o)
+	}
+}
+
+// Nobody is taken for dead who is not.
+func TestFastTakesNobodyForDead(t *testing.T) {
+	t.Parallel()
+	c := fast(t, cluster.Options{})
+	n := c.Nodes[1]
+	for _, x := range []struct {
+		what       string
+		begin, end func()
+		may        *lab.Node // whose VIPs may move all the same
+	}{
+		{"30 % loss", func() { n.LAN.Lose(30) }, func() { n.LAN.Heal() }, nil},
+		{"the gateway is silent", func() { c.Gateway.LAN.Cut() }, func() { c.Gateway.LAN.Heal() }, nil},
+		{"a switch drops ARP", n.LAN.DropARP, n.LAN.Heal, nil},
+		{"etcd has no quorum", func() { c.Etcd.Servers[0].Pause() }, func() { c.Etcd.Servers[0].Continue() }, nil},
+		{"all processors are busy", busy(t), stopBusy, nil},
+	} {
+		before := c.Judge.Holders()
+		x.begin()
+		limit := 10 * time.Second
+		if strings.HasPrefix(x.what, "etcd") {
+			limit = 1500 * time.Millisecond // it would be fenced otherwise
+		}
+		if *long {
+			limit *= 60
+		}
+		observe(limit)
+		x.end()
+		after := c.Judge.Holders()
+		for vip, at := range before {
+			if !slices.Equal(at, after[vip]) {
+				t.Errorf("%s: %s moved from %v to %v", x.what, vip, at, after[vip])
+			}
+		}
+		for _, o := range c.Nodes {
+			s, err := c.Status(o)
+			if err == nil && s.Takeover.Evicted > 0 {
+				t.Errorf("%s: %s was evicted", x.what, o.Name)
+			}
+		}
+		t.Log(x.what)
+		counts(t, c)
+	}
+	s, err := c.Status(c.Nodes[1])
+	if err != nil || s.Takeover.Refuted == 0 {
+		t.Errorf("30 %% loss, and the node did not have to refute: nobody guards it: %+v, %v", s.Takeover, err)
+	}
+}
+
+// A guard whose own link is dead accuses nobody; its own VIPs go elsewhere.
+func TestFastGuardsLinkIsDead(t *testing.T) {
+	t.Parallel()
+	c := fast(t, cluster.Options{})
+	n := c.Nodes[1]
+	before := c.Judge.Holders()
+	c.CutLAN(n)
+	c.Within(5*time.Second, "its VIPs go elsewhere", c.Even(others(c, n)...))
+	observe(3 * time.Second)
+	for vip, at := range c.Judge.Holders() {
+		if was := before[vip]; !slices.Contains(was, n.Name) && !slices.Equal(at, was) {
+			t.Errorf("%s moved from %v to %v", vip, was, at)
+		}
+	}
+	s, err := c.Status(n)
+	if err != nil || s.Takeover.Evictions > 0 || s.Takeover.Challenges > 0 || s.Takeover.Quarantines == 0 {
+		t.Errorf("%+v, %v", s.Takeover, err)
+	}
+	c.HealLAN(n)
+	c.Within(20*time.Second, "return", c.Even(c.Nodes...))
+}
+
+var spinners []*exec.Cmd
+
+// busy keeps all processors busy until stopBusy.
+func busy(t *testing.T) func() {
+	return func() {
+		for range 4 {
+			cmd := exec.Command("sh", "-c", "while :; do :; done")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			spinners = append(spinners, cmd)
+		}
+	}
+}
+
+func stopBusy() {
+	for _, cmd := range spinners {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+	spinners = nil
+}
