@@ -50,7 +50,7 @@ func (c *conn) doubt() {
 	}
 	s.dials.Go(func() {
 		defer c.doubted.Store(false)
-		ctx, cancel := context.WithTimeout(s.ctx, doubtTimeout)
+		ctx, cancel := context.WithTimeout(s.ctx, s.doubt)
 		defer cancel()
 		if _, err := c.status.Status(ctx, &pb.StatusRequest{}); unanswered(err) {
 			c.server.drop(c)

@@ -35,6 +35,7 @@ func TestConnectionsOutliveAQuorum(t *testing.T) {
 	leader, followers := many(t)
 	path := newProxy(t, followers[0].url)
 	s := brisk(t, path.url)
+	s.doubt = 5 * time.Second // a busy machine may keep the server from answering even that
 	must[Answer](t)(s.Check(seconds(t), "a", 0))
 	made := path.connections()
 	resumes := []func(){leader.pause(t), followers[1].pause(t)}
@@ -50,7 +51,7 @@ func TestConnectionsOutliveAQuorum(t *testing.T) {
 		_, err := s.Check(seconds(t), "a", 0)
 		return err == nil
 	})
-	if n := path.connections(); n != made {
-		t.Errorf("%d connections were made, one is enough", n)
+	if n := path.connections() - made; n > 0 {
+		t.Errorf("%d connections more were made, none is needed", n)
 	}
 }

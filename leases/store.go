@@ -69,7 +69,8 @@ type Store struct {
 	closed bool
 	order  []*server // whom to ask first: whoever fails to answer goes to the end
 
-	dials sync.WaitGroup // connections being made
+	dials sync.WaitGroup // connections being made, or found out about
+	doubt time.Duration  // doubtTimeout; tests have more of it
 	alive renewer
 }
 
@@ -85,7 +86,7 @@ func Open(cfg Config) (*Store, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{cfg: cfg, zap: zap.New(newSlogCore(cfg.Log)), alive: renewer{turn: make(chan struct{}, 1)}}
+	s := &Store{cfg: cfg, zap: zap.New(newSlogCore(cfg.Log)), alive: renewer{turn: make(chan struct{}, 1)}, doubt: doubtTimeout}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	for _, url := range cfg.Endpoints {
 		s.order = append(s.order, &server{url: url, store: s})
