@@ -92,7 +92,7 @@ func TestOperator(t *testing.T) {
 		c.Within(time.Second, "move", on(vip, three))
 		c.Within(time.Second, "the load is laid around what was moved", c.Even(c.Nodes...))
 	})
-	moved.bound(t, 10*time.Millisecond, 200*time.Millisecond)
+	moved.bound(t, 50*time.Millisecond, 500*time.Millisecond)
 	logged(t, one, "transferred", vip, "to node3: move")
 	logged(t, three, "acquired", vip, "moved from node1: move")
 	s, err := c.Status(three)

@@ -236,9 +236,12 @@ func (d *decision) transfer(vip string, c claim) ClaimWrite {
 	n := d.next(vip, c)
 	n.Node, n.Reg, n.MemberRev, n.To, n.Accept = c.To, target.Reg, target.create, "", 0
 	n.Since, n.Stay, n.Fast = d.now.Wall, v.local[vip].stays, Terms{}
-	n.Why = fmt.Sprintf("moved from %s: %s", v.cfg.Node, c.Why)
+	n.Why = v.movedFromHere() + c.Why
 	return ClaimWrite{VIP: vip, Kind: Transfer, Claim: n, IfMod: c.mod, Cause: transferCause(c), TargetHere: &MemberRef{c.To, target.create}}
 }
+
+// movedFromHere begins the reason of a claim that this node has transferred.
+func (v *View) movedFromHere() string { return "moved from " + v.cfg.Node + ": " }
 
 func ifMod(c claim) int64 {
 	if c.absent {

@@ -264,7 +264,7 @@ func (v *View) won(w ClaimWrite, before claim, revision int64, now time.Duration
 		}
 		v.notes = append(v.notes, Note{VIP: w.VIP, Node: v.cfg.Node, What: "claimed", Why: w.Claim.Why, Cause: w.Cause, Grade: Detail})
 	case Transfer:
-		v.notes = append(v.notes, Note{VIP: w.VIP, Node: v.cfg.Node, What: "transferred", Why: "to " + w.Claim.Node + ": " + before.Why, Cause: w.Cause})
+		v.notes = append(v.notes, Note{VIP: w.VIP, Node: v.cfg.Node, What: "transferred", Why: "to " + w.Claim.Node + ": " + strings.TrimPrefix(w.Claim.Why, v.movedFromHere()), Cause: w.Cause})
 	case Release:
 		v.note(w.VIP, "released", w.Claim.Why)
 	}

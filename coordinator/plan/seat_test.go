@@ -221,3 +221,37 @@ func TestMoveThatCannotBeHadLeavesTheSeat(t *testing.T) {
 	d.wait(time.Second, true)
 	d.want("")
 }
+
+// The log of the node that gives a VIP away says where to and why, whether the answer to its write comes first or the watch.
+func TestTransferIsTold(t *testing.T) {
+	for _, watchFirst := range []bool{false, true} {
+		d := holding(t)
+		d.acts = nil
+		b := d.member("b")
+		d.tell(d.batch(append(b, d.asks(b[0].Create))...))
+		d.offers(MemberRef{"b", b[0].Create})
+		d.acts = nil
+		d.accepts(b[0].Create)
+		d.tell(AddressesDeleted{VIP: "web"})
+		d.v.Notes()
+		var transfer Commit
+		for _, a := range d.acts {
+			if c, ok := a.(Commit); ok {
+				transfer = c
+			}
+		}
+		c := d.v.etcd.claims["web"]
+		e := d.put("claims/web", transfer.Writes[0].Claim, c.version+1)
+		e.Create = c.create
+		facts := []Fact{ClaimsCommitted{MemberRev: d.v.self.reg.MemberRev, Writes: transfer.Writes, Revision: d.rev, Member: true, Results: []WriteResult{{Won: true}}}, d.batch(e)}
+		if watchFirst {
+			slices.Reverse(facts)
+		}
+		d.tell(facts...)
+		if told := d.v.Notes(); !slices.ContainsFunc(told, func(n Note) bool {
+			return n.VIP == "web" && n.Node == "a" && n.What == "transferred" && n.Why == "to b: move" && n.Grade == News
+		}) {
+			t.Errorf("watch first %v: it tells %+v", watchFirst, told)
+		}
+	}
+}
