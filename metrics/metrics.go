@@ -49,7 +49,7 @@ var requestKinds = []string{"check", "commit", "edit", "grant", "put", "read", "
 
 // Words that are there from the start; others, of a part that this package does not know, begin when they first come.
 var (
-	takeCauses     = []string{"gone", "nobody", "released"}
+	takeCauses     = []string{"evicted", "gone", "nobody", "released"}
 	transferCauses = []string{"balance", "drain", "move", "other", "pin", "prefer", "unfit"}
 	events         = []string{
 		"acquired", "address gone", "address replaced", "adopted", "balance", "claim lost", "claimed", "conflict", "drained", "etcd answers", "etcd silent",
@@ -89,7 +89,7 @@ func New(cfg Config) *Metrics {
 		m.registry.MustRegister(h)
 		return h
 	}
-	m.takeovers = counters("takeovers_total", "VIPs that this node took over, by why they were free: their owner was gone, had released them, or nobody was known to hold them.",
+	m.takeovers = counters("takeovers_total", "VIPs that this node took over, by why they were free: their owner was evicted, was gone, had released them, or nobody was known to hold them.",
 		"why", takeCauses)
 	m.transfers = counters("transfers_total", "VIPs that this node handed over to another, by why.", "why", transferCauses)
 	m.events = counters("events_total", "What this node noted in its log and in the events of status.", "event", events)

@@ -29,6 +29,7 @@ func cluster() coordinator.Snapshot {
 	return coordinator.Snapshot{
 		Group: "www", Node: "node-2", Source: "daemon", Revision: 42,
 		Etcd: coordinator.EtcdStatus{Reachable: true, AuthorityMS: 2710}, Self: coordinator.SelfStatus{Answers: true, Registered: true},
+		Takeover: fastTakeover(),
 		Members: []coordinator.MemberStatus{
 			{Node: "node-1", State: "ready", Weight: 1, Held: 1}, {Node: "node-2", State: "ready", Weight: 1, Held: 1},
 			{Node: "node-3", State: "drained", Why: "drained by <b>root</b>@node-3", Weight: 1},
@@ -43,6 +44,11 @@ func cluster() coordinator.Snapshot {
 			{At: since.Add(time.Second), VIP: "db", Node: "node-2", What: "conflict", Why: "machine 02:00:00:00:00:09 uses it <script>alert(1)</script>"},
 		},
 	}
+}
+
+func fastTakeover() (s coordinator.FastStatus) {
+	s.Challenges, s.Evicted = 3, 1
+	return s
 }
 
 func made(read func() coordinator.Snapshot) *Metrics {
@@ -91,6 +97,8 @@ func TestNumbers(t *testing.T) {
 		`viplease_members{state="ready"} 2`, `viplease_members{state="drained"} 1`, `viplease_members{state="other"} 0`,
 		`viplease_takeovers_total{why="gone"} 1`, `viplease_takeovers_total{why="released"} 0`, `viplease_transfers_total{why="drain"} 1`,
 		`viplease_conflicts_total 1`, `viplease_events_total{event="withdrawn"} 0`,
+		`viplease_fast_takeover 0`, `viplease_challenges_total{what="made"} 3`, `viplease_evictions_total{of="self"} 1`, `viplease_evictions_total{of="another"} 0`,
+		`viplease_quarantines_total 0`, `viplease_takeovers_total{why="evicted"} 0`,
 		`viplease_etcd_request_seconds_count{kind="check"} 2`, `viplease_etcd_request_errors_total{kind="check"} 1`, `viplease_etcd_request_errors_total{kind="commit"} 0`,
 		`viplease_address_operation_seconds_count{operation="raise"} 1`, `viplease_plan_seconds_count 2`, `viplease_loop_lag_seconds_count 1`,
 		`viplease_announcements_total{family="ipv4"} 8`, `viplease_announcements_directed_total 5`, `viplease_announcements_withheld_total 1`,

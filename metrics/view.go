@@ -51,6 +51,12 @@ var (
 	ready      = describe("ready", "1 when this node can hold VIPs now: what /readyz says.")
 	frozen     = describe("frozen", "1 when an operator has frozen the cluster.")
 
+	fast        = describe("fast_takeover", "1 when this node takes part in fast takeover.")
+	witness     = describe("link_has_witness", "1 when a host on the interface's network answers: without one, VIPs there wait for W.", "link")
+	challenges  = describe("challenges_total", "Challenges: made by this node, consented to, taken back by it, and refuted when this node was challenged.", "what")
+	evictions   = describe("evictions_total", "Registrations ended because nobody answered: of another node by this one, or this node's own.", "of")
+	quarantines = describe("quarantines_total", "How often this node was cut off on an interface, and gave up its VIPs there.")
+
 	frames      = describe("announcements_total", "Frames sent that announce an address: two of ARP, or one of ND, each time.", "family")
 	directed    = describe("announcements_directed_total", "Frames sent that tell one host of an address.")
 	withheld    = describe("announcements_withheld_total", "Frames not sent because authority had passed.")
@@ -73,7 +79,7 @@ type view struct{ *Metrics }
 // Describe implements prometheus.Collector.
 func (v view) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, answers, holdTime, waitTime, vipHeld, vips, members, authority, reachable, revision, registered, ready, frozen,
+		fast, witness, challenges, evictions, quarantines, buildInfo, answers, holdTime, waitTime, vipHeld, vips, members, authority, reachable, revision, registered, ready, frozen,
 		frames, directed, withheld, frameErrors,
 	} {
 		ch <- d
@@ -106,6 +112,17 @@ func (v view) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	v.collectView(s, gauge)
+	t := s.Takeover
+	gauge(fast, number(t.On))
+	for _, l := range t.Links {
+		gauge(witness, number(l.Witness && !l.Lost), l.Link)
+	}
+	for what, n := range map[string]int{"made": t.Challenges, "consented": t.Consents, "cancelled": t.Cancelled, "refuted": t.Refuted} {
+		counter(challenges, uint64(n), what)
+	}
+	counter(evictions, uint64(t.Evictions), "another")
+	counter(evictions, uint64(t.Evicted), "self")
+	counter(quarantines, uint64(t.Quarantines))
 }
 
 func (v view) collectView(s coordinator.Snapshot, gauge func(*prometheus.Desc, float64, ...string)) {

@@ -4,6 +4,7 @@ import "viplease/coordinator/placement"
 
 // Causes of a take: what the claim was before.
 const (
+	CauseEvicted  = "evicted"  // its owner does not answer on the LAN, and its guards ended its registration
 	CauseGone     = "gone"     // its owner's registration did not stand any more
 	CauseReleased = "released" // its owner had given it up
 	CauseNobody   = "nobody"   // nobody was known to hold it

@@ -305,19 +305,20 @@ func (d *decision) take(vip string, c claim, l *local) (ClaimWrite, bool) {
 		return ClaimWrite{}, false
 	}
 	free, why, ok := d.free(vip, c)
-	probe := c.Node != "" || c.Empty || c.Contested
+	probe, cause := c.Node != "" || c.Empty || c.Contested, takeCause(c)
 	switch d.quickly(vip, c, l) {
 	case asking:
 		return ClaimWrite{}, false
 	case quiet:
 		free, why, probe = 0, c.Node+" was evicted: it does not answer on the LAN", false
+		cause = CauseEvicted
 	}
 	if !ok || !d.at(max(free, v.notBefore)) || v.rivalName(vip, d.now.Boot) != "" {
 		return ClaimWrite{}, false
 	}
 	n := d.stamped(vip, c)
 	n.Since, n.Why, n.Stay = d.now.Wall, why, false
-	w := ClaimWrite{VIP: vip, Kind: Take, Claim: n, IfMod: ifMod(c), Cause: takeCause(c), Probe: probe, Quick: !probe && c.Node != ""}
+	w := ClaimWrite{VIP: vip, Kind: Take, Claim: n, IfMod: ifMod(c), Cause: cause, Probe: probe, Quick: !probe && c.Node != ""}
 	if c.valid() && c.Node != "" {
 		owner := c.owner()
 		w.OwnerGone = &owner

@@ -70,6 +70,8 @@ var hostileValues = []string{
 	`{"v":1,"state":"ready","weight":NUMBER,"digest":"DIGEST","planner":1,"wait_ms":NUMBER}`,
 	`{"v":1,"vips":[{"name":"NAME","addresses":["ADDRESS"],"prefer":["NAME"],"spread":"NAME"},{"name":"NAME","addresses":["ADDRESS"]}],"failback":true,"moves_per_round":NUMBER}`,
 	`{"v":1,"node":"NAME","member_rev":NUMBER,"by":"NAME","at":"9999-12-31T23:59:59Z"}`,
+	`{"v":1,"member_rev":NUMBER,"vip":"NAME","claim_mod":NUMBER,"by":"NAME","by_rev":NUMBER}`,
+	`{"v":1,"member_rev":NUMBER,"kept":{"grace_ms":NUMBER,"silence_ms":NUMBER},"by":"NAME","at":"2020-01-01T00:00:00Z","count":NUMBER}`,
 	`{"v":1,"number":NUMBER,"slots":["NAME","NAME"],"missed":["NAME"],"by":"NAME"}`,
 	`{"v":1,"neighbors":["10.6.6.6 02:00:00:00:00:01"]}`,
 }
