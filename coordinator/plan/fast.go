@@ -219,19 +219,22 @@ func (v *View) maturing(now time.Duration) (since, mature time.Duration) {
 	return since, mature
 }
 
-// judgeFast brings up to date since when this node has seen what stands.
+// judgeOwner brings up to date since when this node has seen who holds the VIP.
+func (v *View) judgeOwner(vip string, now time.Duration) {
+	switch c := v.etcd.claims[vip]; {
+	case !v.takesPart():
+	case !c.valid() || c.Node == "":
+		delete(v.fast.seen, vip)
+	case v.fast.seen[vip].ref != c.owner():
+		v.fast.seen[vip] = seenOwner{c.owner(), now}
+	}
+}
+
+// judgeFast brings up to date since when this node has seen the challenges and the eviction of its own that stand.
 func (v *View) judgeFast(now time.Duration) {
+	v.expel(now)
 	if !v.takesPart() {
 		return
-	}
-	for vip := range v.vips {
-		c := v.etcd.claims[vip]
-		switch {
-		case !c.valid() || c.Node == "":
-			delete(v.fast.seen, vip)
-		case v.fast.seen[vip].ref != c.owner():
-			v.fast.seen[vip] = seenOwner{c.owner(), now}
-		}
 	}
 	for ward := range v.fast.against {
 		if _, stands := v.etcd.challenges[ward]; !stands {
@@ -259,7 +262,6 @@ func (v *View) foldCheckKeys(f CheckAnswered, now time.Duration) {
 	}
 	if f.Eviction != nil {
 		v.etcd.put(*f.Eviction)
-		v.expel(now)
 	}
 	v.judgeFast(now)
 }
@@ -302,6 +304,9 @@ func (v *View) Watched() sentinel.Viewed {
 	}
 	for _, ward := range sortedKeys(v.etcd.challenges) {
 		c, at := v.etcd.challenges[ward], v.fast.against[ward].at
+		if v.fast.against[ward].mod != c.mod {
+			continue // it counts from when it was seen
+		}
 		s.Challenges = append(s.Challenges, sentinel.Standing{
 			Ward: sentinel.Ref{Node: ward, Rev: c.MemberRev}, Mod: c.mod, By: sentinel.Ref{Node: c.By, Rev: c.ByRev},
 			Seen: at, Read: v.fast.read >= at, Consents: sortedKeys(c.consents),
@@ -323,7 +328,7 @@ func (v *View) watch(s *sentinel.Viewed, vip string, own map[string]bool) {
 	for _, a := range l.both() {
 		here := v.mine(c) || v.own(c)
 		own[a.Link] = own[a.Link] || c.Fast != Terms{} && (here || l.some)
-		if here || seen[a.Link] || !c.valid() || c.Node == "" || !v.means(vip, c) {
+		if here || seen[a.Link] || !c.valid() || c.Node == "" || !v.means(vip, c) || v.fast.seen[vip].ref != c.owner() {
 			continue
 		}
 		seen[a.Link] = true

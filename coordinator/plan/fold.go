@@ -103,8 +103,10 @@ func (v *View) fold(changed []Entry, deleted []Deleted, now time.Duration) {
 // judge brings everything up to date that follows from claims and members.
 func (v *View) judge(now time.Duration) {
 	v.evidence.judge(&v.etcd, v.vips, now)
+	for vip := range v.vips {
+		v.judgeOwner(vip, now)
+	}
 	v.judgeFast(now)
-	v.expel(now)
 	for vip, c := range v.etcd.claims {
 		v.accountFor(vip, c)
 	}
@@ -113,7 +115,9 @@ func (v *View) judge(now time.Duration) {
 // judgeSome is judge where only these claims may have changed.
 func (v *View) judgeSome(claims []string, now time.Duration) {
 	v.evidence.judgeSome(&v.etcd, v.vips, claims, now)
+	v.judgeFast(now)
 	for _, vip := range claims {
+		v.judgeOwner(vip, now)
 		v.accountFor(vip, v.etcd.claims[vip])
 	}
 }

@@ -36,6 +36,7 @@ var mutants = []struct{ rule, theme string }{
 	{"names: a claim is about the addresses that it lists", "roll-out"},
 	{"names: a check since the claim was won", "roll-out"},
 	{"names: an address is not taken under a second name", "roll-out"},
+	{"F4: a node that hears nobody takes its VIPs down", "fast"},
 	{"rounds: an offer for balance takes a slot", "operators"},
 	{"rounds: a round has so many slots", "operators"},
 	{"rounds: the interval counts from the last slot", "operators"},
