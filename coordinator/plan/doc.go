@@ -7,7 +7,8 @@
 //
 //  1. A node sets an address, or sets its lifetime again, only while it has authority for that VIP: a linearizable check, sent at t0, saw the node's
 //     member key with the create revision of its registration; the claim names this very registration (node, random id and create revision); the claim
-//     is not in doubt; and the check is younger than the check timeout T.
+//     is not in doubt; and the check is younger than the check timeout T. To add the address, the check was answered after the claim was won, and shows no
+//     other claim that lists it: while configurations differ, two names may mean one address.
 //  2. The kernel ends every address by itself, at most hold + K after it was set, whatever becomes of the daemon. So the address of a VIP is gone by
 //     t0 + T + hold + K, where t0 is the last good check. K is how late the kernel may be (1.25 s).
 //  3. Another node takes the claim only when W = (T + hold + K) x 1.002 + 50 ms has passed on its own boot-time clock since it first saw the owner's
