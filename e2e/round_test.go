@@ -79,12 +79,12 @@ func offered(t *testing.T, c *cluster.Cluster, since int64) (revs map[int64]stri
 	return revs
 }
 
-// TestRounds: at most one move for balance in an interval, whoever makes it; freeze stops all moves, balance brings the next round, and what nobody holds and what
+// TestRounds: at most one move for balance in an interval, whoever makes it, until the load is what the weights say; freeze stops all moves, balance brings the next round, and what nobody holds and what
 // is drained waits for neither.
 func TestRounds(t *testing.T) {
 	t.Parallel()
 	const interval = 1200 * time.Millisecond
-	c := cluster.Start(t, cluster.Options{VIPs: 9, Idle: true, Tables: fmt.Sprintf("[balance]\nmoves_per_round = 1\ninterval = \"%v\"\n", interval)})
+	c := cluster.Start(t, cluster.Options{VIPs: 8, Idle: true, Config: "weight = {node3 = 2}\n", Tables: fmt.Sprintf("[balance]\nmoves_per_round = 1\ninterval = \"%v\"\n", interval)})
 	one, two, three := c.Nodes[0], c.Nodes[1], c.Nodes[2]
 	put(t, c, keys+"drains/"+three.Name, `{"v":1}`)
 	for _, n := range c.Nodes {
@@ -94,10 +94,16 @@ func TestRounds(t *testing.T) {
 
 	began := c.Etcd.Revision()
 	del(t, c, keys+"drains/"+three.Name)
-	took := c.Within(4*interval+patience, "the third has its share", c.Even(c.Nodes...))
+	loads := func(of ...int) func(map[netip.Addr][]string) bool {
+		return func(up map[netip.Addr][]string) bool {
+			n := cluster.Loads(up)
+			return c.AllHeld(up) && n[one.Name] == of[0] && n[two.Name] == of[1] && n[three.Name] == of[2]
+		}
+	}
+	took := c.Within(5*interval+patience, "the third has its share, which is half", loads(2, 2, 4))
 	all, offers := slots(t, c, began), offered(t, c, began)
-	if len(all) != 3 || len(offers) != 3 {
-		t.Fatalf("3 moves even the load; %d slots were filled, %d offers made: %v, %v", len(all), len(offers), all, offers)
+	if len(all) != 4 || len(offers) != 4 {
+		t.Fatalf("4 moves even the load; %d slots were filled, %d offers made: %v, %v", len(all), len(offers), all, offers)
 	}
 	for i, s := range all {
 		if len(s.Slots) != 1 || s.Slots[0] != offers[s.rev] {
@@ -107,7 +113,7 @@ func TestRounds(t *testing.T) {
 			t.Errorf("round %d came %v after the one before", s.Number, s.At.Sub(all[i-1].At))
 		}
 	}
-	t.Logf("3 moves in %v, the rounds %v and %v apart", took.Round(time.Millisecond), all[1].At.Sub(all[0].At), all[2].At.Sub(all[1].At))
+	t.Logf("4 moves in %v, the rounds %v, %v and %v apart", took.Round(time.Millisecond), all[1].At.Sub(all[0].At), all[2].At.Sub(all[1].At), all[3].At.Sub(all[2].At))
 
 	run(t, one, "freeze")
 	run(t, one, "drain", one.Name)
@@ -119,14 +125,11 @@ func TestRounds(t *testing.T) {
 	if err := two.Stop(); err != nil {
 		t.Fatalf("the daemon of %s: %v\n%s", two.Name, err, two.Logs())
 	}
-	c.Within(time.Second, "frozen, and what nobody holds is claimed", func(up map[netip.Addr][]string) bool {
-		n := cluster.Loads(up)
-		return c.AllHeld(up) && n[one.Name] == 3 && n[three.Name] == 6
-	})
+	c.Within(2*time.Second, "frozen, and what nobody holds is claimed", loads(2, 0, 6))
 
 	began = c.Etcd.Revision()
 	run(t, one, "unfreeze")
-	c.Within(time.Second, "a drain waits for no round", c.Even(three))
+	c.Within(2*time.Second, "a drain waits for no round", loads(0, 0, 8))
 	if all := slots(t, c, began); len(all) > 0 {
 		t.Errorf("a drain filled slots: %v", all)
 	}
