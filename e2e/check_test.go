@@ -130,6 +130,7 @@ func reconfigure(t *testing.T, c *cluster.Cluster, n *lab.Node, toml string) {
 }
 
 func TestChecks(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{VIPs: 6, Idle: true})
 	for _, n := range c.Nodes {
 		n.Start(c.Config(n.Name) + badChecks)

@@ -65,6 +65,7 @@ func logged(t *testing.T, n *lab.Node, what string, vip netip.Addr, why string) 
 
 // TestOperator is a morning's work: everything is asked of node1, and most of it is about others.
 func TestOperator(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{VIPs: 6, Tables: "\n[log]\nformat = \"json\"\n"})
 	c.Settled()
 	one, two, three := c.Nodes[0], c.Nodes[1], c.Nodes[2]
@@ -148,6 +149,7 @@ func TestOperator(t *testing.T) {
 // TestCommandsInTrouble: what is asked while etcd is away is refused soon and not done later; what comes in on the socket, and what a dead daemon left
 // there, harms nobody.
 func TestCommandsInTrouble(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{Nodes: 2, VIPs: 4})
 	c.Settled()
 	one, two := c.Nodes[0], c.Nodes[1]

@@ -50,6 +50,7 @@ func toldOf(t *testing.T, n *lab.Node, vip string) (out []string) {
 }
 
 func TestHooks(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, cluster.Options{Nodes: 2, VIPs: 2, Idle: true})
 	a, b := c.Nodes[0], c.Nodes[1]
 	for _, n := range c.Nodes {

@@ -37,6 +37,7 @@ const password = "correct-horse-3141592653"
 
 // TestMonitoring: all of it before and after etcd is cut off.
 func TestMonitoring(t *testing.T) {
+	t.Parallel()
 	// All that can be logged is held against the password.
 	c := cluster.Start(t, cluster.Options{Idle: true, VIPs: 6, Tables: "[metrics]\nlisten = \":9846\"\n[log]\nlevel = \"debug\"\n"})
 	authenticate(t, c)
