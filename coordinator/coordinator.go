@@ -30,7 +30,7 @@ type Coordinator struct {
 	ports Ports
 	log   *slog.Logger
 
-	facts     chan plan.Fact
+	facts     chan []plan.Fact // those of one list are known at once
 	asks      chan func(*plan.View, plan.Now)
 	kernel    chan plan.Action
 	shown     map[plan.Address]bool // belongs to the kernel lane: what rivals are listened for
@@ -61,7 +61,7 @@ func New(cfg Config, ports Ports) *Coordinator {
 	}
 	return &Coordinator{
 		cfg: cfg, ports: ports, log: cfg.Log,
-		facts:   make(chan plan.Fact, 256),
+		facts:   make(chan []plan.Fact, 256),
 		asks:    make(chan func(*plan.View, plan.Now)),
 		kernel:  make(chan plan.Action, 4*(len(cfg.Plan.VIPs)+len(cfg.Plan.Former)+16)), // one operation per VIP at a time: it never fills
 		shown:   map[plan.Address]bool{},
@@ -158,8 +158,8 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 	for {
 		late := time.Duration(0)
 		select {
-		case f := <-c.facts:
-			view.Apply(f, c.ports.Now())
+		case list := <-c.facts:
+			c.apply(view, list)
 			c.drain(view)
 		case ask := <-c.asks:
 			ask(view, c.ports.Now())
@@ -255,18 +255,26 @@ const rememberEvery = time.Second
 func (c *Coordinator) drain(view *plan.View) {
 	for range cap(c.facts) {
 		select {
-		case f := <-c.facts:
-			view.Apply(f, c.ports.Now())
+		case list := <-c.facts:
+			c.apply(view, list)
 		default:
 			return
 		}
 	}
 }
 
-// post hands a fact to the loop, or drops it when the node has stopped.
-func (c *Coordinator) post(ctx context.Context, f plan.Fact) {
+// apply folds facts that became known at once.
+func (c *Coordinator) apply(view *plan.View, facts []plan.Fact) {
+	now := c.ports.Now()
+	for _, f := range facts {
+		view.Apply(f, now)
+	}
+}
+
+// post hands facts to the loop, which decides once about all of them, or drops them when the node has stopped.
+func (c *Coordinator) post(ctx context.Context, facts ...plan.Fact) {
 	select {
-	case c.facts <- f:
+	case c.facts <- facts:
 	case <-ctx.Done():
 	}
 }

@@ -39,6 +39,7 @@ func (c *Coordinator) kernelAction(ctx context.Context, a plan.Action) {
 	switch a := a.(type) {
 	case plan.RaiseAddresses:
 		errs, changed := c.ports.Kernel.Raise(a.Items, c.cfg.Plan.Hold, a.Until), false
+		facts := make([]plan.Fact, 0, len(a.Items))
 		for i, it := range a.Items {
 			f := plan.AddressesRaised{VIP: it.VIP, T0: a.T0, Err: errs[i]}
 			f.Late, f.Left, f.Foreign = errors.Is(errs[i], ErrLate), errors.Is(errs[i], ErrLeft), errors.Is(errs[i], ErrForeign)
@@ -52,8 +53,9 @@ func (c *Coordinator) kernelAction(ctx context.Context, a plan.Action) {
 					changed = true
 				}
 			}
-			c.post(ctx, f)
+			facts = append(facts, f)
 		}
+		c.post(ctx, facts...)
 		if changed {
 			c.listen()
 		}
@@ -118,11 +120,13 @@ func (c *Coordinator) del(ctx context.Context, a plan.DelAddresses) {
 		delete(c.shown, addr)
 	}
 	c.listen()
+	facts := make([]plan.Fact, 0, len(a.Items))
 	for _, it := range a.Items {
 		n := len(it.Addresses)
-		c.post(ctx, plan.AddressesDeleted{VIP: it.VIP, Err: errors.Join(errs[:n]...)})
+		facts = append(facts, plan.AddressesDeleted{VIP: it.VIP, Err: errors.Join(errs[:n]...)})
 		errs = errs[n:]
 	}
+	c.post(ctx, facts...)
 }
 
 // hush ends the announcements of what something else has taken down, before the loop hears of it: who gives such a VIP up has nothing to delete.
@@ -167,6 +171,7 @@ func (c *Coordinator) probe(ctx context.Context, a plan.ProbeAddresses) error {
 		all = append(all, it.Addresses...)
 	}
 	found, err := c.ports.Ears.Probe(asking, all, a.Quick)
+	facts := make([]plan.Fact, 0, len(a.Items))
 	for _, it := range a.Items {
 		f := plan.AddressesProbed{VIP: it.VIP, Quick: a.Quick, Err: err}
 		for _, addr := range it.Addresses {
@@ -174,8 +179,9 @@ func (c *Coordinator) probe(ctx context.Context, a plan.ProbeAddresses) error {
 				f.Rival = rival
 			}
 		}
-		c.post(ctx, f)
+		facts = append(facts, f)
 	}
+	c.post(ctx, facts...)
 	return nil
 }
 
