@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -266,7 +265,6 @@ func startServer(b *testing.B) *server {
 	peer := "http://127.0.0.1:" + ports[1]
 	cmd := exec.Command(filepath.Join(strings.TrimSpace(string(out)), "etcd"), "--data-dir", b.TempDir(), "--log-level", "error", "--unsafe-no-fsync",
 		"--listen-client-urls", s.url, "--advertise-client-urls", s.url, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer)
-	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
