@@ -215,9 +215,8 @@ func (v *View) vipHere(vip string) bool { _, ok := v.vips[vip]; return ok }
 // foldAddresses takes an exact read-back in. What is under way will report for itself.
 func (v *View) foldAddresses(f AddressesObserved, now time.Duration) {
 	v.reading = false
-	v.readAt = now + rereadEvery
 	if f.Err != nil {
-		v.readAt = now + time.Second
+		v.readAt = min(v.readAt, now+time.Second)
 		return
 	}
 	v.observed = true

@@ -213,7 +213,7 @@ func (v *View) Dispatched(actions []Action, now Now) {
 				l.op, l.opAt = deleting, now.Boot
 			}
 		case ReadAddresses:
-			v.reading = true
+			v.reading, v.readAt = true, now.Boot+rereadEvery // what happens from here on may ask for it earlier
 		case ProbeAddresses:
 			for _, it := range a.Items {
 				l := v.of(it.VIP)
