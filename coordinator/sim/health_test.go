@@ -7,16 +7,7 @@ import (
 
 // TestChecks is TestOneHolder where health checks fail as well, one after the other and all at once: all settles when they pass again.
 func TestChecks(t *testing.T) {
-	n := uint64(600)
-	if testing.Short() {
-		n = 100
-	}
-	for seed := range n {
-		s := sick(seed)
-		if o := run(s, mutant{}, false); o.Verdict != "" {
-			t.Fatalf("seed %d, event %d: %s\n%#v", seed, o.Events, o.Verdict, shrink(s, mutant{}))
-		}
-	}
+	holds(t, 600, 100, sick)
 }
 
 // sick is a random schedule with failing checks.
