@@ -14,8 +14,8 @@ func (d *decision) claims() {
 		return
 	}
 	var writes []ClaimWrite
-	for _, vip := range v.names {
-		l := v.local[vip]
+	for i, vip := range v.names {
+		l := v.locals[i]
 		if l.write || !d.at(l.writeAt) {
 			continue
 		}
@@ -94,11 +94,11 @@ func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 		if down() {
 			return d.release(vip, c, d.cannot(vip)), true
 		}
-	case d.shedding(vip):
+	case d.shedding(vip, c, l):
 		if down() {
 			return d.release(vip, c, v.whyShed(vip)), true
 		}
-	case d.handing(vip):
+	case d.handing(c, l):
 		if down() {
 			return d.transfer(vip, c), true
 		}
@@ -260,15 +260,14 @@ func (d *decision) accepts(vip string, c claim) bool {
 }
 
 // handing tells whether the VIP is on its way out: the target of our offer is ready for it.
-func (d *decision) handing(vip string) bool {
-	v, l := d.v, d.v.local[vip]
-	c := v.etcd.claims[vip]
+func (d *decision) handing(c claim, l *local) bool {
+	v := d.v
 	return v.mine(c) && c.To != "" && c.Accept > 0 && l.offered == c.To && v.etcd.alive(MemberRef{c.To, c.Accept}) && !l.doubt
 }
 
 // shedding tells whether this node gives the VIP up without a target: it stops, or one of its checks forbids it, and nobody is there to take it over in an
 // orderly way.
-func (d *decision) shedding(vip string) bool {
+func (d *decision) shedding(vip string, c claim, l *local) bool {
 	v, s := d.v, &d.v.self
 	deadline := s.deadline
 	if !s.leaving {
@@ -278,7 +277,7 @@ func (d *decision) shedding(vip string) bool {
 		}
 		deadline = since + forbidTimeout
 	}
-	if c := v.etcd.claims[vip]; v.mine(c) && c.To != "" && v.local[vip].offered == c.To && !d.at(deadline) {
+	if v.mine(c) && c.To != "" && l.offered == c.To && !d.at(deadline) {
 		return false // a move is under way
 	}
 	etcdAway := !s.freshCheck() || d.now.Boot-s.good.t0 > 3*v.cfg.CheckTimeout
@@ -300,11 +299,13 @@ func (v *View) whyShed(vip string) string {
 // take: the claim is somebody else's, nobody's, or missing. It may be taken when the plan gives the VIP to this node and the evidence is old enough.
 func (d *decision) take(vip string, c claim, l *local) (ClaimWrite, bool) {
 	v := d.v
-	p := v.placement()
-	if p.assign[vip] != v.cfg.Node || v.self.leaving || d.cannot(vip) != "" || !d.told() || l.some || l.op != idle || !v.self.freshCheck() {
+	free, why, ok := d.free(vip, c)
+	if !ok || v.self.leaving || l.some || l.op != idle || !v.self.freshCheck() { // as it is with most claims of others
 		return ClaimWrite{}, false
 	}
-	free, why, ok := d.free(vip, c)
+	if v.placement().assign[vip] != v.cfg.Node || d.cannot(vip) != "" || !d.told() {
+		return ClaimWrite{}, false
+	}
 	probe, cause := c.Node != "" || c.Empty || c.Contested, takeCause(c)
 	switch d.quickly(vip, c, l) {
 	case asking:
@@ -313,7 +314,7 @@ func (d *decision) take(vip string, c claim, l *local) (ClaimWrite, bool) {
 		free, why, probe = 0, c.Node+" was evicted: it does not answer on the LAN", false
 		cause = CauseEvicted
 	}
-	if !ok || !d.at(max(free, v.notBefore)) || v.rivalName(vip, d.now.Boot) != "" {
+	if !d.at(max(free, v.notBefore)) || v.rivalName(vip, d.now.Boot) != "" {
 		return ClaimWrite{}, false
 	}
 	n := d.stamped(vip, c)

@@ -178,7 +178,7 @@ func (v *View) cancel(a sentinel.Cancel) *Contest {
 // refute: this node is there. It may say so with the address up, or when the claim is not its own any more.
 func (v *View) refute(a sentinel.Refute) *Contest {
 	c, ok := v.accused()
-	if l := v.local[c.VIP]; !ok || c.mod != a.Mod || l != nil && v.mine(v.etcd.claims[c.VIP]) && (!l.up || l.place.Why != "" || v.cutOff(c.VIP) != "") {
+	if l := v.local[c.VIP]; !ok || c.mod != a.Mod || l != nil && v.mine(v.etcd.claims[c.VIP]) && (!l.up || l.place.Why != "" || v.cutOff(l) != "") {
 		return nil
 	}
 	return &Contest{

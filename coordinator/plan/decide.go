@@ -126,10 +126,10 @@ func (d *decision) wanted() State {
 	d.at(until)
 	st := State{V: Format, State: state, Why: why, Since: d.now.Wall, Weight: v.cfg.Weight, Digest: v.digest, Planner: Planner, WaitMS: v.waitMS(), Fast: v.takesPart()}
 	last := ""
-	for _, vip := range v.names {
+	for i, vip := range v.names {
 		why := ""
-		if v.vipHere(vip) {
-			why = d.cannot(vip)
+		if l := v.locals[i]; l.here {
+			why = d.cannotHere(vip, l)
 		}
 		switch {
 		case why == "":
@@ -146,13 +146,26 @@ func (d *decision) wanted() State {
 	return st
 }
 
-// cannot says why this node cannot hold the VIP now; "" when it can.
+// cannot says why this node cannot hold the VIP now; "" when it can. It is found once.
 func (d *decision) cannot(vip string) string {
-	v, l := d.v, d.v.local[vip]
-	if !v.vipHere(vip) {
+	return d.cannotHere(vip, d.v.local[vip])
+}
+
+func (d *decision) cannotHere(vip string, l *local) string {
+	if l.judged != d {
+		l.judged, l.cannot = d, d.unable(vip, l)
+	}
+	return l.cannot
+}
+
+func (d *decision) unable(vip string, l *local) string {
+	v := d.v
+	if !l.here {
 		return "it is not in this node's configuration"
 	}
+	mine := false
 	if c := v.etcd.claims[vip]; v.mine(c) {
+		mine = true
 		if other := v.otherName(vip, c.mod, d.now.Boot); other != "" {
 			return other
 		}
@@ -163,9 +176,9 @@ func (d *decision) cannot(vip string) string {
 	switch {
 	case l.place.Why != "":
 		return l.place.Why
-	case d.v.cutOff(vip) != "":
-		return "nobody is heard on " + d.v.cutOff(vip)
-	case d.v.unanswered(vip) && d.v.mine(d.v.etcd.claims[vip]):
+	case v.cutOff(l) != "":
+		return "nobody is heard on " + v.cutOff(l)
+	case mine && v.unanswered(vip, l):
 		return "it was challenged, and its address is not up"
 	case l.fails > 0 && !d.at(l.raiseAt):
 		return l.why

@@ -142,8 +142,10 @@ func (v *View) freshMost() time.Duration {
 }
 
 // cutOff is the interface of the VIP on which nobody is heard; "" if there is none.
-func (v *View) cutOff(vip string) string {
-	l := v.local[vip]
+func (v *View) cutOff(l *local) string {
+	if len(v.fast.links) == 0 {
+		return ""
+	}
 	for _, list := range [][]Address{l.place.Addresses, l.set} {
 		for _, a := range list {
 			if v.fast.links[a.Link].lost {
@@ -170,9 +172,8 @@ func (v *View) accused() (challenge, bool) {
 }
 
 // unanswered tells whether the challenge is about this VIP, and its address is not up: it cannot be refuted then.
-func (v *View) unanswered(vip string) bool {
+func (v *View) unanswered(vip string, l *local) bool {
 	c, ok := v.accused()
-	l := v.local[vip]
 	return ok && c.VIP == vip && l.op == idle && !l.up
 }
 

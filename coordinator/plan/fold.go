@@ -171,7 +171,7 @@ func missing(c claim) string {
 
 // mine tells whether the claim is stamped with the registration that stands now [S1].
 func (v *View) mine(c claim) bool {
-	return c.valid() && v.self.phase == registered && c.Node == v.cfg.Node && c.Reg == v.self.reg.ID && c.MemberRev == v.self.reg.MemberRev
+	return c.valid() && v.self.phase == registered && c.MemberRev == v.self.reg.MemberRev && c.Node == v.cfg.Node && c.Reg == v.self.reg.ID
 }
 
 // own tells whether the claim is stamped with another registration of this node and boot: its addresses, if any are up, are up here.

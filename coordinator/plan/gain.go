@@ -32,8 +32,8 @@ func (v *View) Changes(now Now) (out []Change) {
 		return nil
 	}
 	d := &decision{v: v, now: now, wake: never}
-	for _, vip := range v.names {
-		l := v.local[vip]
+	for i, vip := range v.names {
+		l := v.locals[i]
 		switch up, down := l.up && !l.stray, !l.some && l.op == idle; {
 		case !l.gained && up:
 			if c := v.etcd.claims[vip]; v.etcd.synced && (v.mine(c) || v.own(c)) {
@@ -64,7 +64,7 @@ func (d *decision) lost(vip string, c claim, l *local) bool {
 	if !v.vipHere(vip) { // it is accounted for as a former address
 		return v.etcd.synced && d.down(vip, c, l)
 	}
-	return l.giving || !d.wants(vip) || !v.self.freshCheck() || d.now.Boot >= v.Authority()
+	return l.giving || !d.wants(vip, c, l) || !v.self.freshCheck() || d.now.Boot >= v.Authority()
 }
 
 // successor is the node that has the VIP now or is about to; "" if none is known.

@@ -17,6 +17,7 @@ const (
 
 // local is this node's side of one VIP: its addresses in the kernel and what is under way. There is one address operation and one write at a time.
 type local struct {
+	here  bool // it is in the configuration
 	place Place
 
 	op   op
@@ -32,6 +33,9 @@ type local struct {
 	quick          quick
 	defend         time.Duration // rivals are answered quickly until then [F6]
 	rival          rival
+
+	judged *decision // that found out what cannot says
+	cannot string
 
 	able    time.Duration // since when its place is good again; 0: it always was
 	raiseAt time.Duration // back-off after a failed raise
@@ -201,8 +205,8 @@ func (v *View) whyDown(vip string, now time.Duration) string {
 		return "stopping"
 	case l.place.Why != "":
 		return l.place.Why
-	case v.cutOff(vip) != "":
-		return "nobody is heard on " + v.cutOff(vip)
+	case v.cutOff(l) != "":
+		return "nobody is heard on " + v.cutOff(l)
 	}
 	if why, _ := v.forbids(vip); why != "" {
 		return why

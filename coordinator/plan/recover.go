@@ -28,10 +28,10 @@ func (v *View) recovered(l *local) time.Duration {
 
 // recovers lists the VIPs that this node has not been able to hold for long enough.
 func (d *decision) recovers() (out []string) {
-	for _, vip := range d.v.names {
-		l := d.v.local[vip]
+	for i, vip := range d.v.names {
+		l := d.v.locals[i]
 		always, cannot := l.able == 0 && l.fails == 0, l.place.Why != "" || d.now.Boot < l.raiseAt
-		if !always && !cannot && !l.up && d.v.vipHere(vip) && !d.at(d.v.recovered(l)) {
+		if !always && !cannot && !l.up && l.here && !d.at(d.v.recovered(l)) {
 			out = append(out, vip)
 		}
 	}

@@ -48,8 +48,7 @@ func (v *View) keepUntil(l *local) time.Duration {
 
 // mayKeep tells whether an address that is up may stay for the rest of its lifetime: its claim is this node's, or it was when it went missing and nobody
 // else may take it yet.
-func (v *View) mayKeep(vip string, now time.Duration) bool {
-	c, l := v.etcd.claims[vip], v.local[vip]
+func (v *View) mayKeep(c claim, l *local, now time.Duration) bool {
 	switch {
 	case now >= v.keepUntil(l):
 		return false
@@ -59,7 +58,7 @@ func (v *View) mayKeep(vip string, now time.Duration) bool {
 	if v.evicted(c) {
 		return false // others need not wait
 	}
-	return v.mine(c) || v.own(c) || !c.holds() && v.vipHere(vip) && l.lost
+	return v.mine(c) || v.own(c) || !c.holds() && l.here && l.lost
 }
 
 // addresses decides about every address of ours on this node: at most one operation per VIP at a time.
@@ -73,8 +72,8 @@ func (d *decision) addresses() {
 	}
 	var del, raise, probe []Item
 	var announce []Action
-	for _, vip := range v.names {
-		l := v.local[vip]
+	for i, vip := range v.names {
+		l := v.locals[i]
 		if l.op != idle {
 			continue
 		}
@@ -82,13 +81,14 @@ func (d *decision) addresses() {
 			del = append(del, Item{VIP: vip, Addresses: l.both()})
 			continue
 		}
+		c := v.etcd.claims[vip]
 		switch {
-		case l.some && d.mustDelete(vip):
+		case l.some && d.mustDelete(vip, c, l):
 			if d.at(l.delAt) {
-				del = append(del, Item{VIP: vip, Addresses: l.both(), Held: l.up && v.mine(v.etcd.claims[vip])})
+				del = append(del, Item{VIP: vip, Addresses: l.both(), Held: l.up && v.mine(c)})
 			}
-		case d.wants(vip):
-			switch it, ok := d.raise(vip); {
+		case d.wants(vip, c, l):
+			switch it, ok := d.raise(vip, c, l); {
 			case ok && it.Fresh && l.probe:
 				if !l.probing {
 					probe = append(probe, it)
@@ -167,28 +167,27 @@ func (l *local) both() []Address {
 }
 
 // mustDelete tells whether addresses that are up, or may be, have to go now.
-func (d *decision) mustDelete(vip string) bool {
-	v, l := d.v, d.v.local[vip]
+func (d *decision) mustDelete(vip string, c claim, l *local) bool {
+	v := d.v
 	moved := l.place.Why == "" && len(l.set) > 0 && !slices.Equal(l.set, l.place.Addresses)
-	return !v.mayKeep(vip, d.now.Boot) || d.handing(vip) || d.shedding(vip) || moved || l.stray || v.cutOff(vip) != "" || l.place.Why != "" && v.etcd.synced && v.mine(v.etcd.claims[vip])
+	return !v.mayKeep(c, l, d.now.Boot) || d.handing(c, l) || d.shedding(vip, c, l) || moved || l.stray || v.cutOff(l) != "" || l.place.Why != "" && v.etcd.synced && v.mine(c)
 }
 
 // wants tells whether this node should show the VIP as far as the claim goes.
-func (d *decision) wants(vip string) bool {
-	v := d.v
-	return v.mine(v.etcd.claims[vip]) && d.cannot(vip) == "" && !d.handing(vip) && !d.shedding(vip)
+func (d *decision) wants(vip string, c claim, l *local) bool {
+	return d.v.mine(c) && d.cannotHere(vip, l) == "" && !d.handing(c, l) && !d.shedding(vip, c, l)
 }
 
 // raise returns the VIP's item for the burst if its addresses are missing, or if a newer check allows a new lifetime.
-func (d *decision) raise(vip string) (Item, bool) {
-	v, l := d.v, d.v.local[vip]
+func (d *decision) raise(vip string, c claim, l *local) (Item, bool) {
+	v := d.v
 	until, ok := v.mayShow(vip, d.now.Boot)
 	if l.up {
 		return Item{VIP: vip, Addresses: l.place.Addresses}, ok && v.self.good.t0 > l.t0
 	}
 	d.at(v.notBefore)
 	if !ok || d.now.Boot > until-v.addMargin() {
-		if c := v.etcd.claims[vip]; !l.doubt && !l.giving && !c.born() {
+		if !l.doubt && !l.giving && !c.born() {
 			d.urgent, d.after = true, max(d.after, c.mod)
 		}
 		return Item{}, false

@@ -22,6 +22,7 @@ type View struct {
 	local     map[string]*local // by VIP name; addresses that left the configuration stand under formerName
 	neighbors neighborhood
 	names     []string // of local, sorted
+	locals    []*local // in the same order
 
 	notBefore  time.Duration // nothing is taken or shown before: the store went back
 	readAt     time.Duration // when the kernel's addresses are due to be read
@@ -51,7 +52,7 @@ func New(cfg Config, now Now) *View {
 	v.etcd = newStore(written{v.digest, v.layout, string(Encode(v.layout))})
 	for _, vip := range cfg.VIPs {
 		v.vips[vip.Name], v.texts[vip.Name] = vip, texts(vip.Prefixes)
-		v.local[vip.Name] = &local{place: Place{Why: whyUnknown}, doubt: true}
+		v.local[vip.Name] = &local{here: true, place: Place{Why: whyUnknown}, doubt: true}
 	}
 	for _, a := range cfg.Former {
 		v.local[formerName(a)] = &local{place: Place{Addresses: []Address{a}}}
@@ -69,6 +70,10 @@ func (v *View) rename() {
 		v.names = append(v.names, n)
 	}
 	slices.Sort(v.names)
+	v.locals = v.locals[:0]
+	for _, n := range v.names {
+		v.locals = append(v.locals, v.local[n])
+	}
 }
 
 // of returns the local side of a VIP; one that is in no configuration has no place here.

@@ -286,7 +286,7 @@ func (w *world) calm() {
 		n.troubles = nil
 	}
 	w.upgradeAll()
-	w.judge.since = w.now
+	w.judge.since, w.judge.rev = w.now, w.etcd.rev
 	if w.mutant.hurry {
 		w.after(2*w.s.wait(), nil, func() { w.judge.settled = true })
 		return

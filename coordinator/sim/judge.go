@@ -108,7 +108,10 @@ func (j *judge) told(p *process, c plan.Change) {
 }
 
 // settleEvery is how often the judge looks whether everything has settled, and idle for how long nothing may be written then.
-const settleEvery = 200 * time.Millisecond
+const settleEvery = 100 * time.Millisecond
+
+// eventsLeast is how many events every run has: one that has settled before goes on, idle.
+const eventsLeast = 200
 
 func (j *judge) idle() time.Duration { return j.w.timers.wait / 2 }
 
@@ -135,7 +138,7 @@ func (j *judge) settle() {
 		}
 	}
 	switch {
-	case w.now-j.since >= j.idle():
+	case w.now-j.since >= j.idle() && w.events >= eventsLeast:
 		j.settled = true
 	case w.now > w.quiet+j.bound():
 		j.breaks("promises 2 and 3: %v after the last fault: %s", j.bound(), j.trouble)

@@ -68,8 +68,9 @@ func (p *process) kernelStep(then func()) {
 func (p *process) raise(a plan.RaiseAddresses, at int) {
 	if p.n.bootTime() >= a.Until && !p.n.w.mutant.noClock {
 		for _, it := range a.Items[at:] {
-			p.raised(plan.AddressesRaised{VIP: it.VIP, T0: a.T0, Late: true, Err: errLate})
+			p.results = append(p.results, plan.AddressesRaised{VIP: it.VIP, T0: a.T0, Late: true, Err: errLate})
 		}
+		p.report()
 		p.kernelDone()
 		return
 	}
@@ -131,19 +132,21 @@ func (p *process) sent(a plan.RaiseAddresses, at, n int, errs []error, late bool
 		if late {
 			f.Late, f.Err = true, errLate
 		}
-		p.raised(f)
+		p.results = append(p.results, f)
 	}
 	if at+n < len(a.Items) {
 		p.kernelStep(func() { p.raise(a, at+n) })
 		return
 	}
+	p.report()
 	p.kernelDone()
 }
 
-func (p *process) raised(f plan.AddressesRaised) {
-	if !p.dead {
-		p.post(f)
-	}
+// report hands in what came of an action, all of it at once.
+func (p *process) report() {
+	facts := p.results
+	p.results = nil
+	p.post(facts...)
 }
 
 // del is netif.Kernel.Delete.
@@ -158,10 +161,9 @@ func (p *process) del(a plan.DelAddresses) {
 			if failing {
 				f.Err = errKernel
 			}
-			if !p.dead {
-				p.post(f)
-			}
+			p.results = append(p.results, f)
 		}
+		p.report()
 		p.kernelDone()
 	})
 }

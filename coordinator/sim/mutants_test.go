@@ -52,7 +52,7 @@ var mutants = []struct{ rule, theme string }{
 // edits turn package plan into one whose rules can be broken. Each text stands once in its file; when one is not found, its rule has been rewritten, and
 // the edit has to follow.
 var edits = []struct{ file, sound, breakable string }{
-	{"fold.go", `c.Reg == v.self.reg.ID && c.MemberRev == v.self.reg.MemberRev`, `(broken("S1: authority belongs to a registration and a stamp") || c.Reg == v.self.reg.ID && c.MemberRev == v.self.reg.MemberRev)`},
+	{"fold.go", `c.MemberRev == v.self.reg.MemberRev && c.Node == v.cfg.Node && c.Reg == v.self.reg.ID`, `c.Node == v.cfg.Node && (broken("S1: authority belongs to a registration and a stamp") || c.MemberRev == v.self.reg.MemberRev && c.Reg == v.self.reg.ID)`},
 	{"fold.go", `f.InDoubt && l.giving`, `!broken("S2: an unanswered transfer leaves doubt") && f.InDoubt && l.giving`},
 	{"view.go", `doubt: true}`, `doubt: !broken("S3: a new process is in doubt")}`},
 	{"store.go", `known.mod >= e.Mod {`, `!broken("S4: nothing goes back behind an own write") && known.mod >= e.Mod {`},

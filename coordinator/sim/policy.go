@@ -68,7 +68,7 @@ func (r *draft) policy(t theme) {
 
 // operators is a schedule in which nothing fails, so that everything can be judged to the letter.
 func (r *draft) operators() {
-	r.Noise, r.Skew, r.VIPs = 0, false, 2+r.n(maxVIPs-1)
+	r.Noise, r.Skew, r.VIPs = 0, false, 2+min(r.n(maxVIPs-1), r.n(maxVIPs-1))
 	for range 2 + r.n(5) {
 		f := Fault{At: r.later(r.span()), For: r.upTo(2 * r.span()), Kind: r.pick(Drain, Drain, Freeze, Freeze, Pin, Pin, Balance, Move, Move, Leave, LinkDown), Node: r.anyNode(), VIP: r.n(r.VIPs)}
 		if f.Kind == Freeze && r.one(2) {

@@ -64,6 +64,7 @@ type process struct {
 	paused   time.Duration // stopped by a signal until then: everything of it is put off
 	hung     time.Duration // the loop alone does not turn until then
 	inbox    []plan.Fact   // while it hangs
+	wake     time.Duration // when the core wants to decide again, boot time
 	timer    time.Duration // when the next wake-up is due, true time
 	waking   time.Duration // when the event for it comes
 	turned   time.Duration // boot time of the loop's last turn
@@ -73,6 +74,7 @@ type process struct {
 	saving   time.Duration // until when the memory lane is busy
 	queue    []plan.Action // of the kernel lane
 	busy     bool
+	results  []plan.Fact // of its present action
 	pending  pendingLease
 	feed     *watch
 	reread   bool
@@ -134,15 +136,19 @@ func (p *process) end() {
 	}
 }
 
-// post hands a fact to the loop.
-func (p *process) post(f plan.Fact) {
-	p.n.w.trace.fact(p.n, f)
+// post hands facts to the loop, which decides once about all of them.
+func (p *process) post(facts ...plan.Fact) {
+	for _, f := range facts {
+		p.n.w.trace.fact(p.n, f)
+	}
 	if p.hung > p.n.w.now {
-		p.inbox = append(p.inbox, f)
+		p.inbox = append(p.inbox, facts...)
 		return
 	}
 	p.drain()
-	p.view.Apply(f, p.n.instant())
+	for _, f := range facts {
+		p.view.Apply(f, p.n.instant())
+	}
 	p.turn()
 }
 
@@ -197,7 +203,13 @@ func (p *process) turn() {
 		p.exit()
 		return
 	}
-	p.timer = w.now + p.n.clock.until(min(max(wake-now.Boot, 0), turnEvery))
+	p.wake = wake
+	p.rest(now.Boot)
+}
+
+// rest is until the core has asked to be called, or until the loop turns all the same, to see whether time went by unseen.
+func (p *process) rest(now time.Duration) {
+	p.timer = p.n.w.now + p.n.clock.until(min(max(p.wake-now, 0), turnEvery))
 	p.arm()
 }
 
@@ -215,12 +227,25 @@ func (p *process) arm() {
 		p.waking = never
 		switch {
 		case p.hung > p.n.w.now:
-		case p.n.w.now >= p.timer:
-			p.turn()
-		default:
+		case p.n.w.now < p.timer:
 			p.arm()
+		case p.idle():
+			p.rest(p.turned)
+		default:
+			p.turn()
 		}
 	})
+}
+
+// idle turns the loop once if that needs no decision: no fact has come, and the core has said that it has nothing to do yet.
+func (p *process) idle() bool {
+	now := p.n.bootTime()
+	if p.leaving || now >= p.wake || now-p.turned > turnEvery+pauseMost {
+		return false
+	}
+	p.turned = now
+	p.n.w.events-- // nothing happened
+	return true
 }
 
 // leave is SIGTERM.

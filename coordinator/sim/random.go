@@ -45,9 +45,9 @@ type draft struct {
 
 func random(seed uint64, t theme, d *dice) Schedule {
 	r := &draft{dice: d, Schedule: Schedule{
-		Seed: seed, Nodes: 2 + min(d.n(3), d.n(6)), VIPs: 1 + min(d.n(4), d.n(4)), Pace: drawPace(d), Skew: d.one(4), Noise: d.n(4), LAN: d.one(8), Warm: !d.one(4),
+		Seed: seed, Nodes: 2 + min(d.n(3), d.n(4)), VIPs: 1 + min(d.n(4), d.n(4)), Pace: drawPace(d), Skew: d.one(4), Noise: d.n(4), LAN: d.one(8), Warm: !d.one(4),
 	}}
-	if d.one(50) {
+	if d.one(64) {
 		r.Nodes, r.VIPs = 5+d.n(3), 3+d.n(maxVIPs-2)
 	}
 	if !d.one(8) { // most faults find a cluster that stands
@@ -57,7 +57,7 @@ func random(seed uint64, t theme, d *dice) Schedule {
 	r.peer = (r.node + 1 + d.n(r.Nodes-1)) % r.Nodes
 	switch t {
 	case anything:
-		for range 1 + d.n(5) {
+		for range 1 + min(d.n(5), d.n(5)) {
 			r.anything()
 		}
 	case moves:
@@ -89,10 +89,10 @@ func random(seed uint64, t theme, d *dice) Schedule {
 
 // drawPace: the faster a cluster, the more schedules in an hour.
 func drawPace(d *dice) pace {
-	switch n := d.n(16); {
+	switch n := d.n(32); {
 	case n == 0:
 		return usual
-	case n < 4:
+	case n < 6:
 		return quick
 	}
 	return brisk
