@@ -52,7 +52,7 @@ func checkLinks(cfg config.Config, out io.Writer) error {
 	}
 	vips, problems := cfg.Resolve(configLinks(links))
 	fmt.Fprintf(out, "interfaces: %d of %d VIPs have a place on this host\n", len(vips), len(cfg.VIPs))
-	if cfg.Takeover.Fast && config.FastBuilt {
+	if cfg.Takeover.Fast {
 		checkWitnesses(kernel, cfg, vips, out)
 	}
 	errs := make([]error, len(problems))

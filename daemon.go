@@ -237,7 +237,7 @@ func planConfig(cfg config.Config, id identity) plan.Config {
 	for _, n := range cfg.Announce.Notify {
 		pc.Notices = append(pc.Notices, plan.Notice{First: n.Target.First, Last: n.Target.Last, Link: n.Dev, PerSecond: n.Throttle})
 	}
-	if cfg.Takeover.Fast && config.FastBuilt {
+	if cfg.Takeover.Fast {
 		pc.Fast = sentinel.Config{Interval: cfg.Takeover.ProbeInterval, Misses: cfg.Takeover.Misses, Grace: cfg.Takeover.Grace}
 	}
 	for _, v := range cfg.VIPs {

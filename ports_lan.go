@@ -50,6 +50,9 @@ func (p earPort) Run(ctx context.Context, deliver func(plan.Address, string)) er
 	defer p.prober.Close()
 	defer p.quick.Close()
 	return p.listener.Run(ctx, func(c arpnotify.Claimant) {
+		if c.Probing {
+			return // it only asks, as guards do, and the kernel answers it (RFC 5227 section 2.1.1)
+		}
 		deliver(plan.Address{Link: c.Link, Prefix: netip.PrefixFrom(c.Addr, c.Addr.BitLen())}, c.Hardware.String())
 	})
 }

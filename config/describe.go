@@ -48,7 +48,6 @@ func (c Config) Describe(w io.Writer) {
 	line("control", "%s", c.Control.describe())
 	line("metrics", "%s", c.Metrics.describe())
 	line("log", "%s", c.Log.describe())
-	c.describeUnbuilt(w)
 	for _, warning := range c.Warnings() {
 		fmt.Fprintf(w, "warning: %s\n", warning)
 	}

@@ -25,7 +25,6 @@ announce   again every 1m; neighbours are looked for every 1m30s and told direct
 control    /run/viplease/viplease.sock
 metrics    127.0.0.1:9846 and the control socket
 log        text
-note: takeover.fast is not in this version of viplease: every takeover waits W, as with fast = false
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)

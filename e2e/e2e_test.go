@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"flag"
 	"net/netip"
 	"testing"
@@ -13,6 +14,17 @@ import (
 
 // long runs each scenario as often as its figures deserve; see scripts/test --long.
 var long = flag.Bool("long", false, "run every scenario in its long form")
+
+func init() {
+	flag.Func("mode", "fast, as viplease is shipped, or strict: what every scenario runs in that does not say", func(text string) error {
+		mode, ok := map[string]cluster.Mode{"fast": cluster.Fast, "strict": cluster.Strict}[text]
+		if !ok {
+			return errors.New("fast or strict")
+		}
+		cluster.Run = mode
+		return nil
+	})
+}
 
 // rounds is how often something is repeated: in the short form that every change runs, and in the long one.
 func rounds(short, full int) int {

@@ -38,8 +38,7 @@ func die(t *testing.T, c *cluster.Cluster, gaps *figures, nodes ...*lab.Node) {
 	left := c.Alive()
 	gaps.during(c, func() {
 		for _, n := range nodes {
-			c.Judge.SetConnected(n.Name, false)
-			n.Die()
+			c.Die(n)
 			left = without(left, n)
 		}
 		c.Within(cluster.TTL+cluster.Wait, "takeover", c.Even(left...))
@@ -68,13 +67,8 @@ func comeBack(t *testing.T, c *cluster.Cluster, nodes ...*lab.Node) {
 // fast starts a cluster in fast mode.
 func fast(t *testing.T, o cluster.Options) *cluster.Cluster {
 	t.Helper()
-	binary := labBuild(t)
-	o.Idle, o.Fast, o.Gateway = true, true, true
+	o.Mode, o.Gateway = cluster.Fast, true
 	c := cluster.Start(t, o)
-	for _, n := range c.Nodes {
-		n.Binary = binary // not installed: that would not outlive a boot
-		n.Start(c.Config(n.Name))
-	}
 	guarded(t, c)
 	return c
 }

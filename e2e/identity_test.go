@@ -264,7 +264,7 @@ func TestRebootFasterThanTTL(t *testing.T) {
 		n := c.Nodes[i%len(c.Nodes)]
 		member := stands(t, c, keys+"members/"+n.Name)
 		began := time.Now()
-		n.Die()
+		c.Die(n)
 		if err := c.Judge.RemoveMachine(n.Name); err != nil {
 			t.Fatal(err)
 		}

@@ -118,7 +118,7 @@ func TestHostDeath(t *testing.T) {
 	c.Settled()
 	n := c.Nodes[0]
 	began := time.Now()
-	n.Die()
+	c.Die(n)
 	limit := cluster.TTL + 500*time.Millisecond + cluster.Wait + time.Second
 	c.Within(limit, "host death", c.Even(c.Nodes[1:]...))
 	c.Answering(limit - time.Since(began))

@@ -83,7 +83,7 @@ func basics(t *testing.T, release string) {
 	run(t, n, "undrain")
 	c.Within(10*time.Second, "undrain", c.Even(c.Nodes...))
 	began := time.Now()
-	n.Die()
+	c.Die(n)
 	limit := cluster.TTL + 500*time.Millisecond + cluster.Wait + 2*time.Second
 	c.Within(limit, "host death", c.Even(c.Nodes[1:]...))
 	c.Answering(limit)

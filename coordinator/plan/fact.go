@@ -143,7 +143,7 @@ type (
 		Rival string // hardware address; "": silence
 		Err   error
 	}
-	// RivalHeard: a machine that is not this one uses an address, or asks whether it may.
+	// RivalHeard: a machine that is not this one uses an address.
 	RivalHeard struct {
 		Address  Address
 		Hardware string

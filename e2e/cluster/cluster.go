@@ -33,10 +33,21 @@ type Options struct {
 
 	Release string // folder with another etcd and etcdctl, see lab.Options
 
-	Fast     bool   // fast takeover, without which W applies; overlaps across a cut may last until 10 ms after it healed
+	Mode     Mode   // 0: that of the run
 	Takeover string // more TOML, in that table
 	Gateway  bool   // there is a router
 }
+
+// Mode is how the VIPs of a dead host are taken over.
+type Mode int
+
+const (
+	Fast   Mode = 1 + iota // guards may evict it; overlaps across a cut may last until 10 ms after it healed
+	Strict                 // after W, always; no overlap is forgiven
+)
+
+// Run is the mode of clusters that leave it open: as viplease is shipped. Set it before the first Start.
+var Run = Fast
 
 // Timers of the daemons' default configuration, which the scenarios' bounds are made of.
 const (
@@ -67,6 +78,7 @@ func Start(t lab.T, o Options) *Cluster {
 	if o.Only != nil {
 		o.VIPs = len(o.Only)
 	}
+	o.Mode = or(o.Mode, Run)
 	o.Probed, o.Mature = min(or(o.Probed, 20), o.VIPs), or(o.Mature, time.Second)
 	c := &Cluster{t: t, options: o}
 	c.Lab = lab.New(t, lab.Options{Nodes: o.Nodes, Etcd: o.Etcd, Release: o.Release, Gateway: o.Gateway})
@@ -85,7 +97,7 @@ func Start(t lab.T, o Options) *Cluster {
 	var err error
 	// The judge and the probe end with the test, before the lab does.
 	err = lab.Do(c.NetNS(), func() (err error) {
-		c.Judge, err = judge.Start(judge.Config{Machines: machines, VIPs: c.VIPs, Strict: !o.Fast, HealLimit: healLimit, Log: o.Log})
+		c.Judge, err = judge.Start(judge.Config{Machines: machines, VIPs: c.VIPs, Strict: o.Mode == Strict, HealLimit: healLimit, Log: o.Log})
 		return err
 	})
 	c.must(err)
@@ -124,6 +136,9 @@ func (c *Cluster) must(err error) {
 	}
 }
 
+// Fast tells whether hosts can be evicted here.
+func (c *Cluster) Fast() bool { return c.options.Mode == Fast }
+
 // Config is the configuration of a node.
 func (c *Cluster) Config(node string) string {
 	quoted := func(list []string) string { return `"` + strings.Join(list, `", "`) + `"` }
@@ -136,7 +151,7 @@ func (c *Cluster) Config(node string) string {
 		vips = append(vips, text)
 	}
 	return fmt.Sprintf("group = \"www\"\nnode = %q\nmature = \"%v\"\n%s\n[etcd]\nendpoints = [%s]\n\n[[pool]]\nname = \"pool\"\naddresses = [%s]\n\n[takeover]\nfast = %t\n%s\n%s",
-		node, c.options.Mature, c.options.Config, quoted(c.Etcd.Endpoints()), quoted(vips), c.options.Fast, c.options.Takeover, c.options.Tables)
+		node, c.options.Mature, c.options.Config, quoted(c.Etcd.Endpoints()), quoted(vips), c.Fast(), c.options.Takeover, c.options.Tables)
 }
 
 // CutLAN cuts nodes off the LAN, and tells the judge, who does not take what happens across a cut for a fault in fast mode.
@@ -150,6 +165,13 @@ func (c *Cluster) CutLAN(nodes ...*lab.Node) {
 	for _, n := range nodes {
 		c.Judge.SetConnected(n.Name, false)
 	}
+}
+
+// Die kills the node's host, and tells the judge, as CutLAN does.
+func (c *Cluster) Die(n *lab.Node) {
+	c.t.Helper()
+	n.Die()
+	c.Judge.SetConnected(n.Name, false)
 }
 
 // HealLAN ends CutLAN.

@@ -169,7 +169,7 @@ func dead(_ context.Context, w *World, f Fault) (broken, error) {
 	if err != nil {
 		return b, err
 	}
-	w.locked(n.Die)
+	w.locked(func() { w.Die(n) })
 	b.showed = silent
 	b.mend = func() (err error) {
 		w.locked(func() {

@@ -50,11 +50,20 @@ func (w *World) wire(n *lab.Node, from *os.File, to netip.Addr, cut, heal func()
 
 // onLAN and onMgmt are faults of the node's ports, seen from the client and from the switch.
 func (w *World) onLAN(n *lab.Node, cut, heal func()) (broken, error) {
-	return w.wire(n, w.Client.NetNS(), n.LAN.Addr4(), w.doing(cut), w.doing(heal))
+	off, on := w.told(n, w.doing(cut), w.doing(heal))
+	return w.wire(n, w.Client.NetNS(), n.LAN.Addr4(), off, on)
 }
 
 func (w *World) onMgmt(n *lab.Node, cut, heal func()) (broken, error) {
 	return w.wire(n, w.NetNS(), n.Mgmt.Addr4(), w.doing(cut), w.doing(heal))
+}
+
+// told makes the judge know while the node's place on the LAN is broken. Beside another fault, such as of its path to etcd, it may then be evicted, and
+// what it still has up is no fault until its LAN is whole.
+func (w *World) told(n *lab.Node, cut, heal func() error) (off, on func() error) {
+	off = func() error { err := cut(); w.Judge.SetConnected(n.Name, false); return err }
+	on = func() error { w.Judge.SetConnected(n.Name, true); return heal() }
+	return off, on
 }
 
 // doing calls a method of the lab, which ends the fault itself when it fails.
@@ -142,15 +151,20 @@ func (w *World) oneWay(n *lab.Node, port *lab.Port, out bool, others []*lab.Port
 			}
 		})
 	}
-	return w.wire(n, n.NetNS(), others[0].Addr4(), each(w.Block), each(w.Unblock))
+	cut, heal := each(w.Block), each(w.Unblock)
+	if port == n.LAN {
+		cut, heal = w.told(n, cut, heal)
+	}
+	return w.wire(n, n.NetNS(), others[0].Addr4(), cut, heal)
 }
 
 // linkDown: IPv6 addresses go with it, and the host's own come back as its network configuration brings them back.
 func linkDown(_ context.Context, w *World, f Fault) (broken, error) {
 	n := w.Nodes[f.Node]
-	return w.wire(n, w.Client.NetNS(), n.LAN.Addr4(), onLink(n, netlink.LinkSetDown), onLink(n, func(l netlink.Link) error {
+	off, on := w.told(n, onLink(n, netlink.LinkSetDown), onLink(n, func(l netlink.Link) error {
 		return errors.Join(netlink.LinkSetUp(l), ownAddresses(n, l))
 	}))
+	return w.wire(n, w.Client.NetNS(), n.LAN.Addr4(), off, on)
 }
 
 // flushed is `ip addr flush dev net1 scope global`.

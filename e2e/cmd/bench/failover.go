@@ -76,9 +76,9 @@ func ratio(d, to time.Duration) string {
 
 // accident happens to the node that holds the first VIP. It returns the outages of all that the node held.
 func accident(r rival, nodes int, happens func(*lab.Node)) (out []time.Duration) {
-	o := cluster.Options{Nodes: nodes, Takeover: r.fast, Fast: r.fast != "off", Gateway: true}
+	o := cluster.Options{Nodes: nodes, Takeover: r.fast, Mode: cluster.Fast, Gateway: true}
 	if r.fast == "off" {
-		o.Takeover = ""
+		o.Takeover, o.Mode = "", cluster.Strict
 	}
 	for i := range failoverVIPs {
 		o.Only = append(o.Only, netip.AddrFrom4([4]byte{192, 168, 3, byte(100 + i)}))

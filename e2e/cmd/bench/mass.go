@@ -50,7 +50,7 @@ func mass(args []string) error {
 		gone := make(chan time.Duration, 1)
 		go watchGone(c, victim.Name, gone)
 		began = sinceBoot()
-		victim.Die()
+		c.Die(victim)
 		takeable := <-gone + cluster.Wait
 		c.Judge.RemoveMachine(victim.Name)
 		c.Within(time.Minute, "takeover", c.AllHeld)

@@ -89,7 +89,7 @@ func (d *demo) show() {
 
 	title("%s dies: it is frozen, and both its links are cut (their carrier stays)", last.Name)
 	d.step("host death", func() {
-		last.Die()
+		d.Die(last)
 		d.Within(15*time.Second, "takeover", d.Even(d.Nodes[:len(d.Nodes)-1]...))
 		d.Answering(5 * time.Second)
 	})

@@ -53,6 +53,7 @@ type options struct {
 	phase  time.Duration
 	kinds  []*faults.Kind
 	json   bool
+	strict bool
 }
 
 func parse(args []string) (o options, err error) {
@@ -63,6 +64,7 @@ func parse(args []string) (o options, err error) {
 	set.IntVar(&o.vips, "vips", 20, "how many virtual `addresses`, half of them IPv4, half IPv6, 1 to 100")
 	set.Float64Var(&o.rate, "per-minute", 12, "`faults` a minute, while things break")
 	set.DurationVar(&o.phase, "phase", 2*time.Minute, "how long things break before all must come to rest")
+	set.BoolVar(&o.strict, "strict", false, "run without fast takeover")
 	without := set.String("without", "", "`kinds` of faults to leave out, with commas between")
 	only := set.String("only", "", "`kinds` of faults to keep to, with commas between")
 	set.BoolVar(&o.json, "json", false, "print the figures as JSON on the last line")

@@ -97,8 +97,12 @@ func start(o options) (s *run, err error) {
 			err = f
 		}
 	}()
+	mode := cluster.Fast
+	if o.strict {
+		mode = cluster.Strict
+	}
 	c := cluster.Start(harness{}, cluster.Options{
-		Nodes: o.nodes, VIPs: o.vips, Etcd: 3, Probed: 1, Idle: true,
+		Nodes: o.nodes, VIPs: o.vips, Etcd: 3, Probed: 1, Idle: true, Mode: mode, Gateway: true,
 	})
 	c.Probe.Close()
 	if c.Probe, err = probe.Start(probe.Config{NS: c.Client.NetNS(), Targets: c.VIPs, Every: 5 * time.Millisecond}); err != nil {
