@@ -60,6 +60,9 @@ func (d *decision) registration() {
 	if m, ok := v.etcd.members[v.cfg.Node]; ok && (s.pending == "" || m.Reg != s.pending) {
 		return // somebody has the name; its going is an event
 	}
+	if s.pending == "" && v.apart() != "" {
+		return
+	}
 	id := s.pending
 	if id == "" {
 		id = v.cfg.Seed + "-" + strconv.Itoa(s.count+1)

@@ -56,7 +56,7 @@ func FuzzDecoders(f *testing.F) {
 // hostileValues are what is put under hostileKeys, and what fuzzing begins with. NAME, NUMBER and ADDRESS stand for
 // something of the lists below, the other words in capitals for what the running world knows.
 var hostileValues = []string{
-	``, `null`, `{}`, `[]`, `{"v":2}`, `{"v":-1}`, `{"v":1}`, `{"v":1e400}`, "\xff\xfe", `{"v":1,"node":{}}`, strings.Repeat(`[`, 20_000),
+	``, `null`, `{}`, `[]`, `{"v":2}`, `{"v":3}`, `{"v":-1}`, `{"v":1}`, `{"v":1e400}`, "\xff\xfe", `{"v":1,"node":{}}`, strings.Repeat(`[`, 20_000),
 	`{"v":1,"vip":"NAME","node":"NAME","reg":"NAME","member_rev":NUMBER,"wait_ms":NUMBER,"addresses":["ADDRESS"],"since":"2020-01-01T00:00:00Z","why":"NAME","try":"x","writes":NUMBER}`,
 	`{"v":1,"vip":"VIP","node":"a","reg":"REG","member_rev":CREATE,"wait_ms":9000,"addresses":["ADDRESS"],"try":"x","writes":NEXT}`,
 	`{"v":1,"vip":"VIP","node":"a","reg":"REG","member_rev":CREATE,"wait_ms":NUMBER,"to":"NAME","accept":NUMBER,"addresses":["ADDRESS"],"try":"x","writes":NEXT}`,
@@ -147,7 +147,7 @@ func TestHostileConfiguration(t *testing.T) {
 	for i := range maxLayout {
 		l.VIPs = append(l.VIPs, LayoutVIP{Name: fmt.Sprintf("v%d", i), Addresses: []string{"10.6.6.6/32"}})
 	}
-	digest := digestOf(l)
+	digest := digestOf(Encode(l))
 	w.put("configs/"+digest, string(Encode(l)))
 	for i := range 200 {
 		w.put(fmt.Sprintf("members/h%d", i), `{"v":1,"reg":"x"}`)

@@ -293,7 +293,7 @@ func TestNeighboursAreOfTheSubnetOfAVIP(t *testing.T) {
 func TestRecordsFromEtcdAreNotTrusted(t *testing.T) {
 	good := host(1).String()
 	for _, value := range []string{
-		``, `{`, `[]`, `{"v":2,"neighbors":[]}`, `{"v":0,"neighbors":["` + good + `"]}`,
+		``, `{`, `[]`, `{"v":3,"neighbors":[]}`, `{"v":0,"neighbors":["` + good + `"]}`,
 		`{"v":1,"neighbors":["192.0.2.1"]}`,
 		`{"v":1,"neighbors":["192.0.2.1 02:00:00:00:00"]}`,
 		`{"v":1,"neighbors":["192.0.2.1 02:00:00:00:00:01:02"]}`,

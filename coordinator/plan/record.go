@@ -1,10 +1,10 @@
 package plan
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -14,9 +14,6 @@ import (
 
 	"viplease/sentinel"
 )
-
-// Format is the version of every value that viplease writes to etcd, field "v". A reader ignores fields that it does not know.
-const Format = 1
 
 // Planner is the version of the placement rules. Live nodes move VIPs between them only while all run the same.
 const Planner = 2
@@ -152,29 +149,6 @@ type Intent struct {
 
 var name = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,253}$`)
 
-var (
-	errForeign = errors.New("not written by viplease")
-	errNewer   = errors.New("written by a newer viplease") // not understood, and left alone
-)
-
-// decode reads a value from etcd, which is untrusted input: it is bounded, and a format that this version does not know is refused.
-func decode[T any](value []byte, version func(*T) int) (T, error) {
-	var t T
-	if len(value) > maxValue {
-		return t, fmt.Errorf("%w: %d bytes", errForeign, len(value))
-	}
-	if err := json.Unmarshal(value, &t); err != nil {
-		return t, fmt.Errorf("%w: %w", errForeign, err)
-	}
-	switch got := version(&t); {
-	case got > Format:
-		return t, fmt.Errorf("%w: format %d, this version knows %d", errNewer, got, Format)
-	case got != Format:
-		return t, fmt.Errorf("%w: format %d", errForeign, got)
-	}
-	return t, nil
-}
-
 func decodeMember(value []byte) (Member, error) {
 	m, err := decode(value, func(m *Member) int { return m.V })
 	if err == nil && m.Reg == "" {
@@ -261,12 +235,14 @@ func layout(cfg Config) (Layout, string) {
 		l.VIPs = append(l.VIPs, LayoutVIP{Name: vip.Name, Addresses: texts(vip.Prefixes), Prefer: vip.Prefer, Spread: vip.Spread})
 	}
 	slices.SortFunc(l.VIPs, func(a, b LayoutVIP) int { return strings.Compare(a.Name, b.Name) })
-	return l, digestOf(l)
+	return l, digestOf(Encode(l))
 }
 
-// digestOf names a layout by what it says.
-func digestOf(l Layout) string {
-	sum := sha256.Sum256(Encode(l))
+// digestOf names a layout by its text, fields that this version does not know included. The format, which comes first, is left out: two versions of viplease
+// give one configuration one name.
+func digestOf(layout []byte) string {
+	_, says, _ := bytes.Cut(layout, []byte(","))
+	sum := sha256.Sum256(says)
 	return hex.EncodeToString(sum[:8])
 }
 

@@ -31,7 +31,7 @@ type self struct {
 	at            time.Duration
 	adopted       bool // the registration was found in the state file and waits for its first check
 	trouble       string
-	name          string // why the node's name cannot be had; "" when it can
+	name          string // why the node's name cannot be had, or what it cannot stand beside; "" when it can
 	reading       string // why etcd could not be read; "" when it could
 	writing       string // why the last write of any kind failed; "" when it did not
 	written       []byte // the member key's value, once a check has shown that it is what this registration wrote
@@ -179,12 +179,16 @@ func (v *View) taken(value []byte) string {
 	return fmt.Sprintf("waiting for the lease of %s from before the reboot, or of a clone, to end: %s; this is %s", v.cfg.Node, there, here)
 }
 
-// refused notes, for the operator, that the name is in use, and by whom, as long as that is so.
+// refused notes, for the operator, why this node cannot register: its name is in use, and by whom, or it does not fit in; as long as that is so.
 func (v *View) refused() {
 	text := ""
 	m, ok := v.etcd.members[v.cfg.Node]
-	if ok && v.self.phase == unregistered && v.self.pending == "" && !slices.Contains(v.self.known, m.Reg) {
+	switch {
+	case v.self.phase != unregistered || v.self.pending != "":
+	case ok && !slices.Contains(v.self.known, m.Reg):
 		text = v.taken(Encode(m.Member))
+	default:
+		text = v.apart()
 	}
 	if text != "" && text != v.self.name {
 		v.alarm("", "refused", text)
@@ -238,8 +242,8 @@ func (v *View) foldCheck(f CheckAnswered, now time.Duration) {
 		return
 	}
 	if !bytes.Equal(f.Member, s.written) {
-		if m, err := decodeMember(f.Member); err != nil || m.Reg != s.reg.ID {
-			s.mend = true // overwritten by hand, and off its lease
+		if m, err := decodeMember(f.Member); err != nil || m.Reg != s.reg.ID || m.V != Format || m.Version != v.cfg.Version {
+			s.mend = true // overwritten by hand, and off its lease; or this process is another version than the one that registered
 		} else {
 			s.written = f.Member
 		}

@@ -88,6 +88,8 @@ func (v *View) memberStatus(node string) MemberStatus {
 		}
 	case st.State == StateLeaving:
 		m.State = "unfit"
+	case st.State == "" && understood(v.etcd.members[node].V, Format) != nil:
+		m.State, m.Why = "joining", fmt.Sprintf("what it says is of format %d, this node knows %d", v.etcd.members[node].V, Format)
 	case st.State == "":
 		m.State, m.Why = "joining", "it has not said what state it is in"
 	case st.State == StateReady && st.Digest != v.digest:
@@ -243,6 +245,9 @@ func (v *View) Standing() Standing {
 	}
 	if s.Trouble == "" {
 		s.Trouble = v.self.writing
+	}
+	if s.Trouble == "" {
+		s.Trouble = v.apart()
 	}
 	s.Checked = v.self.freshCheck() && v.self.checkErr == nil
 	if v.self.name != "" {

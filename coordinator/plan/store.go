@@ -118,7 +118,7 @@ func (s *store) put(e Entry) (matters bool) {
 	case "members":
 		m, err := decodeMember(e.Value)
 		if err != nil {
-			m = Member{} // the key stands all the same
+			m = Member{V: m.V, Version: m.Version} // the key stands all the same
 		}
 		s.members[key] = member{m, e.Create}
 		if s.states[key].mod < e.Create {
@@ -136,7 +136,7 @@ func (s *store) put(e Entry) (matters bool) {
 	case "configs":
 		if key == s.own.digest && string(e.Value) == s.own.text {
 			s.layouts[key] = s.own.layout
-		} else if l, err := decodeLayout(e.Value); err == nil && digestOf(l) == key {
+		} else if l, err := decodeLayout(e.Value); err == nil && digestOf(e.Value) == key {
 			s.layouts[key] = l
 		} else {
 			delete(s.layouts, key) // overwritten by hand; who runs it writes it again

@@ -1,0 +1,65 @@
+package plan
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Format is the version of every value that viplease writes to etcd, field "v".
+//
+// Nodes are upgraded one after the other, and one of them may go back, so values of two formats that follow each other stand side by side. Each version of
+// viplease therefore reads its own format, the one before and the one after, and ignores fields that it does not know; it writes its own. Whoever makes a
+// new format keeps to what this asks: who reads it as the one before must not be misled, and a field that is not there means what it meant before. What a
+// reader must not miss takes two versions: one that heeds it, and a later one that relies on it.
+//
+// Formats further apart do not mix: a node does not register beside one, see [View.apart], and leaves the claims of one alone.
+const Format = 1
+
+var (
+	errForeign = errors.New("not written by viplease")
+	errNewer   = errors.New("written by a newer viplease") // not understood, and left alone
+)
+
+// decode reads a value from etcd, which is untrusted input: it is bounded, and a format that this version does not know is refused.
+func decode[T any](value []byte, version func(*T) int) (T, error) {
+	var t T
+	if len(value) > maxValue {
+		return t, fmt.Errorf("%w: %d bytes", errForeign, len(value))
+	}
+	if err := json.Unmarshal(value, &t); err != nil {
+		return t, fmt.Errorf("%w: %w", errForeign, err)
+	}
+	return t, understood(version(&t), Format)
+}
+
+// understood says why a viplease of a format does not understand a value of another; nil when it does.
+func understood(value, reader int) error {
+	switch {
+	case value > reader+1:
+		return fmt.Errorf("%w: format %d, this version knows %d", errNewer, value, reader)
+	case value <= 0:
+		return fmt.Errorf("%w: format %d", errForeign, value)
+	case value < reader-1:
+		return fmt.Errorf("%w that this version can go on from: format %d, it knows %d", errForeign, value, reader)
+	}
+	return nil
+}
+
+// apart says which live member runs a viplease that this one and its values cannot stand beside; "" when none does. Of the two, the one that comes stays out.
+func (v *View) apart() string {
+	who := ""
+	for node, m := range v.etcd.members {
+		if m.V > 0 && understood(m.V, Format) != nil && (who == "" || node < who) {
+			who = node
+		}
+	}
+	m := v.etcd.members[who]
+	switch {
+	case who == "":
+		return ""
+	case m.V > Format:
+		return fmt.Sprintf("%s runs a newer viplease, %.40q, of format %d; this version knows %d: upgrade this node, one version after the other", who, m.Version, m.V, Format)
+	}
+	return fmt.Sprintf("%s runs an older viplease, %.40q, of format %d; this version knows %d: upgrade %s first, one version after the other", who, m.Version, m.V, Format, who)
+}
