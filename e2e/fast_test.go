@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"os/exec"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -186,97 +184,4 @@ func TestFastCutHeals(t *testing.T) {
 	for _, o := range c.Judge.Overlaps() {
 		t.Logf("%v", o)
 	}
-}
-
-// Nobody is taken for dead who is not.
-func TestFastTakesNobodyForDead(t *testing.T) {
-	t.Parallel()
-	c := fast(t, cluster.Options{})
-	n := c.Nodes[1]
-	for _, x := range []struct {
-		what       string
-		begin, end func()
-		may        *lab.Node // whose VIPs may move all the same
-	}{
-		{"30 % loss", func() { n.LAN.Lose(30) }, func() { n.LAN.Heal() }, nil},
-		{"the gateway is silent", func() { c.Gateway.LAN.Cut() }, func() { c.Gateway.LAN.Heal() }, nil},
-		{"a switch drops ARP", n.LAN.DropARP, n.LAN.Heal, nil},
-		{"etcd has no quorum", func() { c.Etcd.Servers[0].Pause() }, func() { c.Etcd.Servers[0].Continue() }, nil},
-		{"all processors are busy", busy(t), stopBusy, nil},
-	} {
-		before := c.Judge.Holders()
-		x.begin()
-		limit := 10 * time.Second
-		if strings.HasPrefix(x.what, "etcd") {
-			limit = 1500 * time.Millisecond // it would be fenced otherwise
-		}
-		if *long {
-			limit *= 60
-		}
-		observe(limit)
-		x.end()
-		after := c.Judge.Holders()
-		for vip, at := range before {
-			if !slices.Equal(at, after[vip]) {
-				t.Errorf("%s: %s moved from %v to %v", x.what, vip, at, after[vip])
-			}
-		}
-		for _, o := range c.Nodes {
-			s, err := c.Status(o)
-			if err == nil && s.Takeover.Evicted > 0 {
-				t.Errorf("%s: %s was evicted", x.what, o.Name)
-			}
-		}
-		t.Log(x.what)
-		counts(t, c)
-	}
-	s, err := c.Status(c.Nodes[1])
-	if err != nil || s.Takeover.Refuted == 0 {
-		t.Errorf("30 %% loss, and the node did not have to refute: nobody guards it: %+v, %v", s.Takeover, err)
-	}
-}
-
-// A guard whose own link is dead accuses nobody; its own VIPs go elsewhere.
-func TestFastGuardsLinkIsDead(t *testing.T) {
-	t.Parallel()
-	c := fast(t, cluster.Options{})
-	n := c.Nodes[1]
-	before := c.Judge.Holders()
-	c.CutLAN(n)
-	c.Within(5*time.Second, "its VIPs go elsewhere", c.Even(others(c, n)...))
-	observe(3 * time.Second)
-	for vip, at := range c.Judge.Holders() {
-		if was := before[vip]; !slices.Contains(was, n.Name) && !slices.Equal(at, was) {
-			t.Errorf("%s moved from %v to %v", vip, was, at)
-		}
-	}
-	s, err := c.Status(n)
-	if err != nil || s.Takeover.Evictions > 0 || s.Takeover.Challenges > 0 || s.Takeover.Quarantines == 0 {
-		t.Errorf("%+v, %v", s.Takeover, err)
-	}
-	c.HealLAN(n)
-	c.Within(20*time.Second, "return", c.Even(c.Nodes...))
-}
-
-var spinners []*exec.Cmd
-
-// busy keeps all processors busy until stopBusy.
-func busy(t *testing.T) func() {
-	return func() {
-		for range 4 {
-			cmd := exec.Command("sh", "-c", "while :; do :; done")
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			spinners = append(spinners, cmd)
-		}
-	}
-}
-
-func stopBusy() {
-	for _, cmd := range spinners {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}
-	spinners = nil
 }
