@@ -237,6 +237,17 @@ func (j *Judge) WaitHolders(ctx context.Context, vip netip.Addr, nodes ...string
 	return nil
 }
 
+// Faults returns the overlaps that break the promise of the mode.
+func (j *Judge) Faults() []Overlap {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.faults()
+}
+
+func (j *Judge) faults() []Overlap {
+	return slices.DeleteFunc(j.ledger.overlaps(j.cfg.Now()), func(o Overlap) bool { return !j.ledger.fault(o) })
+}
+
 // Failed is closed when the verdict has become an error by an overlap or by blindness that the judge noticed by itself.
 func (j *Judge) Failed() <-chan struct{} { return j.failed }
 
@@ -256,10 +267,8 @@ func (j *Judge) verdict() error {
 		}
 	}
 	var faults []string
-	for _, o := range j.ledger.overlaps(j.cfg.Now()) {
-		if j.ledger.fault(o) {
-			faults = append(faults, o.String())
-		}
+	for _, o := range j.faults() {
+		faults = append(faults, o.String())
 	}
 	err := j.blind
 	if len(faults) > 0 {

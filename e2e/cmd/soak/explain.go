@@ -45,7 +45,7 @@ func title(text string) { fmt.Printf("\n== %s\n", text) }
 // explainRed shows what happened around the first overlaps.
 func (s *run) explainRed() {
 	const before, after, most = 10 * time.Second, aftermath, 3
-	all := s.Judge.Overlaps()
+	all := s.Judge.Faults()
 	title(fmt.Sprintf("%d overlaps", len(all)))
 	for _, o := range all {
 		fmt.Println("   ", o)

@@ -27,7 +27,9 @@ type figures struct {
 	Unanswered float64 `json:"vip_seconds_unanswered"` // by the client
 	WorstMS    float64 `json:"longest_outage_ms"`
 	Moves      int     `json:"moves"`
-	Overlaps   int     `json:"overlaps"`
+	Overlaps   int     `json:"overlaps"`             // faults all of them
+	Across     int     `json:"overlaps_across_cuts"` // with a machine that was cut off, which fast mode allows
+	HealedMS   float64 `json:"longest_overlap_after_a_cut_ms"`
 
 	Longest []string `json:"longest_outages"` // in words, with what was broken
 
@@ -48,7 +50,12 @@ type kindFigures struct {
 func (s *run) figures(until time.Duration) figures {
 	f := figures{
 		Seconds: (until - s.began).Seconds(), Seed: s.o.seed, Nodes: s.o.nodes, VIPs: s.o.vips,
-		Overlaps: len(s.Judge.Overlaps()), Revisions: s.revisions,
+		Overlaps: len(s.Judge.Faults()), Revisions: s.revisions,
+	}
+	all := s.Judge.Overlaps()
+	f.Across = len(all) - f.Overlaps
+	for _, o := range all {
+		f.HealedMS = max(f.HealedMS, o.Together.Seconds()*1e3)
 	}
 	if s.began == 0 {
 		f.Seconds = 0
@@ -224,4 +231,7 @@ func (f *figures) print() {
 	fmt.Printf("moves: %d; etcd went from revision %d to %d\n", f.Moves, f.Revisions[0], f.Revisions[1])
 	fmt.Printf("quiet phases: %d, at rest after %.1f s at the worst\n", len(f.Settled), worst)
 	fmt.Printf("overlaps: %d\n", f.Overlaps)
+	if f.Across > 0 {
+		fmt.Printf("across cuts: %d, two answered for %.1f ms at the most after one had healed\n", f.Across, f.HealedMS)
+	}
 }

@@ -9,7 +9,10 @@ import (
 	"strings"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"viplease/e2e/cluster"
+	"viplease/e2e/faults"
 )
 
 // settle waits until everything is at rest: every daemon runs, every VIP is up once and answers, loads are even, and for a while no address and no key
@@ -55,6 +58,14 @@ func (s *run) settle(ctx context.Context) error {
 		return errors.Join(errRed, err)
 	}
 	return nil
+}
+
+// forgive lets etcd forget who was evicted. Each eviction within ten minutes doubles how long a node has to be well before it is given VIPs, and no phase
+// would ever come to rest.
+func (s *run) forgive(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settling)
+	defer cancel()
+	_, _ = s.Etcd.Client().Delete(ctx, faults.Keys+"evictions/", clientv3.WithPrefix()) // settle says what is wrong
 }
 
 // state changes with everything that changes in the cluster.

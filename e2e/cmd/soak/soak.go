@@ -146,6 +146,7 @@ func (s *run) run(ctx context.Context) error {
 				end(fmt.Errorf("%w: %v", errBroken, o))
 			}
 		})
+		s.forgive(ctx)
 		if err := s.settle(ctx); err != nil {
 			return err
 		}
