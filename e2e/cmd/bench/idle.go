@@ -17,16 +17,22 @@ import (
 	"viplease/e2e/lab"
 )
 
-// idle is three nodes with nothing to do: the CPU and the memory of their daemons, and what they ask of etcd, by its own counters.
+// idle is nodes with nothing to do: the CPU and the memory of their daemons, and what they ask of etcd, by its own counters.
 func idle(args []string) error {
 	flags := flag.NewFlagSet("bench idle", flag.ExitOnError)
 	length := flags.Duration("for", 30*time.Second, "how long each size is watched")
+	sizes := flags.String("vips", "10,100,1000", "how many VIPs there are, a list")
+	nodes := flags.Int("nodes", 3, "how many nodes there are")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	rows := [][]string{{"VIPs", "on a node", "CPU of a daemon, % of a core", "resident memory, MB", "etcd requests a second and node", "etcd revisions"}}
-	for _, vips := range []int{10, 100, 1000} {
-		c := large(vips, cluster.Options{})
+	for size := range strings.SplitSeq(*sizes, ",") {
+		vips, err := strconv.Atoi(size)
+		if err != nil {
+			return err
+		}
+		c := large(vips, cluster.Options{Nodes: *nodes})
 		c.Settled()
 		before, revision, used := requests(c), c.Etcd.Revision(), cpu(c)
 		time.Sleep(*length)
@@ -42,7 +48,7 @@ func idle(args []string) error {
 		c.Judge.Close()
 		c.Lab.Close()
 	}
-	fmt.Printf("Idle for %v, three nodes, IPv4:\n\n", *length)
+	fmt.Printf("Idle for %v, %d nodes, IPv4:\n\n", *length, *nodes)
 	table(rows)
 	return nil
 }
