@@ -16,11 +16,21 @@ func (d *decision) claims() {
 	var writes []ClaimWrite
 	for i, vip := range v.names {
 		l := v.locals[i]
-		if l.write || !d.at(l.writeAt) {
+		if d.awaits(l.rest) {
 			continue
 		}
-		if w, ok := d.write(vip, v.etcd.claims[vip], l); ok {
-			writes = append(writes, w)
+		c, ok := v.etcd.claims[vip], false
+		d.look(&l.rest, func() {
+			if l.write || !d.at(l.writeAt) {
+				return
+			}
+			var w ClaimWrite
+			if w, ok = d.write(vip, c, l); ok {
+				writes = append(writes, w)
+			}
+		})
+		if !ok {
+			d.settle(vip, c, l)
 		}
 	}
 	for len(writes) > 0 {

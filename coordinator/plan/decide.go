@@ -8,7 +8,7 @@ import (
 
 // Decide returns what to do now, in a fixed order, and the boot time at which to ask again if no fact comes before. It changes nothing.
 func Decide(v *View, now Now) ([]Action, time.Duration) {
-	d := &decision{v: v, now: now, wake: never}
+	d := &decision{v: v, now: now, wake: never, calm: v.isCalm(now.Boot)}
 	d.addresses() // removals first: nothing delays them
 	d.contests()
 	d.registration()
@@ -33,6 +33,7 @@ type decision struct {
 	asks    []Item // VIPs to be asked for on the LAN before a fast takeover
 	turn    *turn  // found once
 	slotted bool   // a slot of the round is being taken by this decision
+	calm    bool   // VIPs may rest
 
 	strays     map[string][]string // see unaccounted
 	widestWait time.Duration       // see widest; 0: not asked for yet
@@ -128,25 +129,48 @@ func (d *decision) wanted() State {
 	state, why, until := v.readiness(d.now.Boot)
 	d.at(until)
 	st := State{V: Format, State: state, Why: why, Since: d.now.Wall, Weight: v.cfg.Weight, Digest: v.digest, Planner: Planner, WaitMS: v.waitMS(), Fast: v.takesPart()}
-	last := ""
-	for i, vip := range v.names {
-		why := ""
-		if l := v.locals[i]; l.here {
-			why = d.cannotHere(vip, l)
-		}
-		switch {
-		case why == "":
-			continue
-		case why == last:
-			why = ""
-		default:
-			last = why
-		}
-		st.Cannot, st.Because = append(st.Cannot, vip), append(st.Because, why)
-	}
+	lists := d.lists()
+	st.Cannot, st.Because, st.Recovers = lists.cannot, lists.because, lists.recovers
 	st.Checks = d.checks()
-	st.Recovers = d.recovers()
 	return st
+}
+
+// lists is what the state says of single VIPs.
+type lists struct {
+	rest
+	cannot, because, recovers []string
+}
+
+func (d *decision) lists() *lists {
+	v := d.v
+	if d.awaits(v.lists.rest) {
+		return &v.lists
+	}
+	v.lists = lists{rest: rest{until: never}}
+	last, fails := "", false
+	d.look(&v.lists.rest, func() {
+		for i, vip := range v.names {
+			l, why := v.locals[i], ""
+			if l.here {
+				why = d.cannotHere(vip, l)
+			}
+			fails = fails || l.fails > 0
+			switch {
+			case why == "":
+				continue
+			case why == last:
+				why = ""
+			default:
+				last = why
+			}
+			v.lists.cannot, v.lists.because = append(v.lists.cannot, vip), append(v.lists.because, why)
+		}
+		v.lists.recovers = d.recovers()
+	})
+	if d.calm && !fails { // one that fails is looked at again after a while
+		v.lists.rest.era, v.lists.rest.t0 = v.era, -1
+	}
+	return &v.lists
 }
 
 // cannot says why this node cannot hold the VIP now; "" when it can. It is found once.

@@ -19,6 +19,7 @@ const (
 type local struct {
 	here  bool // it is in the configuration
 	place Place
+	rest  rest
 
 	op   op
 	opAt time.Duration // since when

@@ -70,53 +70,72 @@ func (d *decision) addresses() {
 	if !v.observed {
 		return
 	}
-	var del, raise, probe []Item
-	var announce []Action
+	var due due
 	for i, vip := range v.names {
-		l := v.locals[i]
-		if l.op != idle {
-			continue
-		}
-		if d.unverified(l) {
-			del = append(del, Item{VIP: vip, Addresses: l.both()})
-			continue
-		}
-		c := v.etcd.claims[vip]
-		switch {
-		case l.some && d.mustDelete(vip, c, l):
-			if d.at(l.delAt) {
-				del = append(del, Item{VIP: vip, Addresses: l.both(), Held: l.up && v.mine(c)})
-			}
-		case d.wants(vip, c, l):
-			switch it, ok := d.raise(vip, c, l); {
-			case ok && it.Fresh && l.probe:
-				if !l.probing {
-					probe = append(probe, it)
-				}
-			case ok:
-				raise = append(raise, it)
-			}
-			if l.announce && l.up && l.t0 > 0 || d.defends(l) {
-				announce = append(announce, Announce{Item: Item{VIP: vip, Addresses: l.set}, Kept: l.kept, Defend: l.rival.at > 0})
+		if l := v.locals[i]; !d.awaits(l.rest) {
+			l.rest = rest{until: never}
+			found := due.size()
+			d.look(&l.rest, func() { d.address(vip, l, &due) })
+			if due.size() > found {
+				l.rest.until = 0 // until it is under way
 			}
 		}
-		if l.some {
-			d.at(v.keepUntil(l))
-		}
 	}
-	if len(del) > 0 {
-		d.do(DelAddresses{del})
+	if len(due.del) > 0 {
+		d.do(DelAddresses{due.del})
 	}
-	if len(probe) > 0 {
-		d.do(ProbeAddresses{Items: probe})
+	if len(due.probe) > 0 {
+		d.do(ProbeAddresses{Items: due.probe})
 	}
-	if t0 := v.self.good.t0; len(raise) > 0 && !v.takesPart() {
-		d.do(RaiseAddresses{Items: raise, T0: t0, Until: t0 + v.cfg.CheckTimeout})
+	if t0 := v.self.good.t0; len(due.raise) > 0 && !v.takesPart() {
+		d.do(RaiseAddresses{Items: due.raise, T0: t0, Until: t0 + v.cfg.CheckTimeout})
 	} else {
-		d.burst(raise, false, v.cfg.CheckTimeout)
-		d.burst(raise, true, v.addWithin()) // sooner: what an eviction counts on [F1]
+		d.burst(due.raise, false, v.cfg.CheckTimeout)
+		d.burst(due.raise, true, v.addWithin()) // sooner: what an eviction counts on [F1]
 	}
-	d.actions = append(d.actions, announce...)
+	d.actions = append(d.actions, due.announce...)
+}
+
+// due is what is to be done on addresses now.
+type due struct {
+	del, raise, probe []Item
+	announce          []Action
+}
+
+func (d *due) size() int { return len(d.del) + len(d.raise) + len(d.probe) + len(d.announce) }
+
+// address decides about the addresses of one VIP.
+func (d *decision) address(vip string, l *local, due *due) {
+	v := d.v
+	if l.op != idle {
+		return
+	}
+	if d.unverified(l) {
+		due.del = append(due.del, Item{VIP: vip, Addresses: l.both()})
+		return
+	}
+	c := v.etcd.claims[vip]
+	switch {
+	case l.some && d.mustDelete(vip, c, l):
+		if d.at(l.delAt) {
+			due.del = append(due.del, Item{VIP: vip, Addresses: l.both(), Held: l.up && v.mine(c)})
+		}
+	case d.wants(vip, c, l):
+		switch it, ok := d.raise(vip, c, l); {
+		case ok && it.Fresh && l.probe:
+			if !l.probing {
+				due.probe = append(due.probe, it)
+			}
+		case ok:
+			due.raise = append(due.raise, it)
+		}
+		if l.announce && l.up && l.t0 > 0 || d.defends(l) {
+			due.announce = append(due.announce, Announce{Item: Item{VIP: vip, Addresses: l.set}, Kept: l.kept, Defend: l.rival.at > 0})
+		}
+	}
+	if l.some {
+		d.at(v.keepUntil(l))
+	}
 }
 
 // burst raises those of the items that are added, or those that are refreshed.

@@ -23,6 +23,8 @@ type View struct {
 	neighbors neighborhood
 	names     []string // of local, sorted
 	locals    []*local // in the same order
+	era       uint64   // goes on whenever something has happened that may concern any VIP
+	lists     lists    // as they were last found
 
 	notBefore  time.Duration // nothing is taken or shown before: the store went back
 	readAt     time.Duration // when the kernel's addresses are due to be read
@@ -70,6 +72,7 @@ func (v *View) rename() {
 		v.names = append(v.names, n)
 	}
 	slices.Sort(v.names)
+	v.era++
 	v.locals = v.locals[:0]
 	for _, n := range v.names {
 		v.locals = append(v.locals, v.local[n])
@@ -91,6 +94,7 @@ func (v *View) of(vip string) *local {
 func (v *View) Apply(f Fact, now Now) {
 	v.fast.wall = now.Wall
 	v.fast.changed(f)
+	narrow, confirmed := v.narrow(f), v.self.freshCheck()
 	switch f := f.(type) {
 	case Remembered:
 		v.self.remember(f, now.Boot)
@@ -182,12 +186,18 @@ func (v *View) Apply(f Fact, now Now) {
 	default:
 		panic(fmt.Sprintf("plan: unknown fact %T", f))
 	}
+	if !narrow || v.self.freshCheck() != confirmed {
+		v.era++
+	}
 	v.refused()
 }
 
 // Dispatched tells the view that the actions are under way.
 func (v *View) Dispatched(actions []Action, now Now) {
 	for _, a := range actions {
+		if !harmless(a) {
+			v.era++
+		}
 		switch a := a.(type) {
 		case Register:
 			v.self.registering(a)

@@ -79,7 +79,8 @@ type process struct {
 	feed     *watch
 	reread   bool
 	leaving  bool
-	limit    time.Duration   // boot time
+	limit    time.Duration // boot time
+	turns    int
 	gained   map[string]bool // what the operator's programs were told
 
 	sentinel *sentinel.Machine // nil: strict mode
@@ -179,6 +180,7 @@ func (p *process) turn() {
 	}
 	p.turned = now.Boot
 	actions, wake := plan.Decide(p.view, now)
+	p.afresh(now, actions, wake)
 	p.view.Dispatched(actions, now)
 	for _, c := range p.view.Changes(now) {
 		w.judge.told(p, c)

@@ -47,6 +47,8 @@ type mutant struct {
 
 	noSlot bool // etcd does not compare the revision of the key round
 
+	afresh bool // nothing is broken, and decisions are held against such that look at everything
+
 	hurry bool // not to be judged on whether it settles
 }
 
