@@ -68,24 +68,27 @@ func Commands(deps Deps) *cobra.Command {
 	if c.stall == 0 {
 		c.stall = callTimeout
 	}
+	asked := false // for the version
 	root := &cobra.Command{
 		Use:   "viplease",
 		Short: "Keep virtual IP addresses up on a cluster, each on exactly one node",
 		Long: "viplease keeps a pool of virtual IP addresses (VIPs) up on the nodes of a LAN: every VIP on exactly one node, the load spread\n" +
 			"evenly, any node free to die at any moment. etcd holds who has what.",
-		Version:       deps.Version(),
 		SilenceUsage:  true, // Execute prints one line
 		SilenceErrors: true,
 		Args:          oneOf,
 
 		SuggestionsMinimumDistance: 2, // edits, as in cobra's own message
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asked {
+				return c.version().RunE(cmd, nil)
+			}
 			cmd.SetOut(cmd.ErrOrStderr())
 			_ = cmd.Help()
 			return errSilentUsage
 		},
 	}
-	root.SetVersionTemplate("{{.Version}}\n")
+	root.Flags().BoolVarP(&asked, "version", "v", false, "print what runs here") // not cobra's own, whose template links in every method there is
 	root.PersistentFlags().StringVarP(&c.config, "config", "c", DefaultConfig, "configuration `FILE`")
 	_ = root.MarkPersistentFlagFilename("config", "toml") // errs only on a flag that is not there
 	root.AddCommand(c.run(), c.check(), c.status(), c.plan(), c.drain(), c.undrain())

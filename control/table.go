@@ -72,25 +72,6 @@ func keepStart(lines []string, over, least int) ([]string, int) {
 	return append(slices.Clone(lines[:keep]), cutNote), over - (len(lines) - keep - 1)
 }
 
-// slow says why the VIPs of this node would be taken over only after W although fast takeover is on; "" if they would not.
-func slow(t coordinator.FastStatus) string {
-	if !t.On {
-		return ""
-	}
-	for _, l := range t.Links {
-		switch {
-		case l.Lost:
-			return "nobody is heard on " + l.Link + "; this node holds no VIP there"
-		case !l.Witness:
-			return "no witness on " + l.Link + ": no gateway and no third member answers there, so its VIPs wait W; name a host in takeover.witnesses"
-		}
-	}
-	if t.Guards == 0 {
-		return "no guard: no other member is ready for fast takeover, so this node's VIPs wait W"
-	}
-	return ""
-}
-
 func (s screen) header(snap coordinator.Snapshot) []string {
 	parts := []string{"group " + snap.Group, "node " + snap.Node}
 	fromDaemon := snap.Source != "etcd"
@@ -120,7 +101,7 @@ func (s screen) header(snap coordinator.Snapshot) []string {
 	if trouble := snap.Self.Trouble; fromDaemon && (trouble != "" || !snap.Self.Registered) {
 		warn("this node: " + orElse(trouble, "not registered"))
 	}
-	if why := slow(snap.Takeover); fromDaemon && why != "" {
+	if why := snap.Takeover.Slow(); fromDaemon && why != "" {
 		warn("takeover: " + why)
 	}
 	if snap.Frozen != "" {

@@ -42,6 +42,7 @@ type (
 	MemberStatus = plan.MemberStatus
 	VIPStatus    = plan.VIPStatus
 	FastStatus   = plan.FastStatus
+	LinkStatus   = plan.LinkStatus
 )
 
 // Event is something an operator may want to know about, as this node saw it.

@@ -58,7 +58,7 @@ func (c *Coordinator) Do(f func()) {
 // Snapshot returns what this node knows now. It may be called from any goroutine; it waits for the loop, two seconds at the most, and says in
 // Self.Trouble if that does not answer.
 func (c *Coordinator) Snapshot() Snapshot {
-	s := Snapshot{Group: c.cfg.Plan.Group, Node: c.cfg.Plan.Node, Source: "daemon", Version: c.cfg.Plan.Version, Takeover: FastStatus{Links: []plan.LinkStatus{}}, Members: []MemberStatus{}, VIPs: []VIPStatus{}, Events: []Event{}}
+	s := Snapshot{Group: c.cfg.Plan.Group, Node: c.cfg.Plan.Node, Source: "daemon", Version: c.cfg.Plan.Version, Takeover: FastStatus{Links: []LinkStatus{}}, Members: []MemberStatus{}, VIPs: []VIPStatus{}, Events: []Event{}}
 	err := c.ask(context.Background(), func(v *plan.View, now plan.Now) {
 		fill(&s, v, now)
 		s.Events = append(s.Events, c.events.last()...)
@@ -109,6 +109,6 @@ func Observe(cfg plan.Config, read plan.SnapshotRead, now plan.Now) Snapshot {
 func Unreachable(cfg plan.Config, err error) Snapshot {
 	return Snapshot{
 		Group: cfg.Group, Node: cfg.Node, Source: "etcd", Version: cfg.Version, Etcd: EtcdStatus{Trouble: err.Error()},
-		Self: SelfStatus{Trouble: "no daemon runs on this node"}, Takeover: FastStatus{Links: []plan.LinkStatus{}}, Members: []MemberStatus{}, VIPs: []VIPStatus{}, Events: []Event{},
+		Self: SelfStatus{Trouble: "no daemon runs on this node"}, Takeover: FastStatus{Links: []LinkStatus{}}, Members: []MemberStatus{}, VIPs: []VIPStatus{}, Events: []Event{},
 	}
 }

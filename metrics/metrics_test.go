@@ -48,6 +48,7 @@ func cluster() coordinator.Snapshot {
 
 func fastTakeover() (s coordinator.FastStatus) {
 	s.Challenges, s.Evicted = 3, 1
+	s.On, s.Guards, s.Links = true, 1, []coordinator.LinkStatus{{Link: "net1", Witness: true}}
 	return s
 }
 
@@ -97,7 +98,7 @@ func TestNumbers(t *testing.T) {
 		`viplease_members{state="ready"} 2`, `viplease_members{state="drained"} 1`, `viplease_members{state="other"} 0`,
 		`viplease_takeovers_total{why="gone"} 1`, `viplease_takeovers_total{why="released"} 0`, `viplease_transfers_total{why="drain"} 1`,
 		`viplease_conflicts_total 1`, `viplease_events_total{event="withdrawn"} 0`,
-		`viplease_fast_takeover 0`, `viplease_challenges_total{what="made"} 3`, `viplease_evictions_total{of="self"} 1`, `viplease_evictions_total{of="another"} 0`,
+		`viplease_fast_takeover 1`, `viplease_link_has_witness{link="net1"} 1`, `viplease_challenges_total{what="made"} 3`, `viplease_evictions_total{of="self"} 1`, `viplease_evictions_total{of="another"} 0`,
 		`viplease_quarantines_total 0`, `viplease_takeovers_total{why="evicted"} 0`,
 		`viplease_etcd_request_seconds_count{kind="check"} 2`, `viplease_etcd_request_errors_total{kind="check"} 1`, `viplease_etcd_request_errors_total{kind="commit"} 0`,
 		`viplease_address_operation_seconds_count{operation="raise"} 1`, `viplease_plan_seconds_count 2`, `viplease_loop_lag_seconds_count 1`,

@@ -1,10 +1,8 @@
 package metrics
 
 import (
-	"bytes"
-	_ "embed"
 	"fmt"
-	"html/template"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,15 +11,10 @@ import (
 	"viplease/coordinator"
 )
 
-//go:embed page.html
-var pageSource string
-
 const (
 	refreshEvery = 5  // seconds between two views of the page
 	shownEvents  = 50 // of the last events
 )
-
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"tone": memberTone}).Parse(pageSource))
 
 // The page takes nothing from anywhere else, and runs no script.
 const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -29,20 +22,16 @@ const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:
 // page answers with what the node knows, as HTML.
 func (m *Metrics) page() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		var b bytes.Buffer
-		if err := pageTemplate.Execute(&b, m.pageData()); err != nil {
-			http.Error(w, "render the page: "+err.Error(), http.StatusInternalServerError)
-			return
-		}
+		page := m.pageData().render()
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", pagePolicy)
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		w.Header().Set("Cache-Control", "no-store")
-		_, _ = w.Write(b.Bytes()) // a reader who has gone is no news
+		_, _ = io.WriteString(w, string(page)) // a reader who has gone is no news
 	})
 }
 
-// pageData is what the template shows.
+// pageData is what the page shows.
 type pageData struct {
 	Snap     coordinator.Snapshot
 	Version  string

@@ -34,8 +34,8 @@ func all(n *html.Node, name string) (list []*html.Node) {
 	return list
 }
 
-// text is what a reader sees of it.
-func text(n *html.Node) string {
+// read is what a reader sees of it.
+func read(n *html.Node) string {
 	var b strings.Builder
 	for c := range n.Descendants() {
 		if c.Type == html.TextNode && c.Parent.Data != "style" {
@@ -75,7 +75,7 @@ func TestPage(t *testing.T) {
 		}
 		row := attr(tr, "data-vip") + " " + attr(tr, "data-state")
 		for _, td := range all(tr, "td") {
-			row += " | " + text(td)
+			row += " | " + read(td)
 		}
 		rows = append(rows, row)
 	}
@@ -85,8 +85,8 @@ web moving | hands over for 3 min | takes over |  | unheld`
 	if got := strings.Join(rows, "\n"); got != want {
 		t.Errorf("the rows are\n%s\nwant\n%s", got, want)
 	}
-	whole := text(doc)
-	for _, s := range []string{"1 of 3 VIPs not up", "this node is ready", "2.7 s of 3 s left", "drained by <b>root</b>@node-3", "uses it <script>alert(1)</script>", "192.0.2.100/32", "2001:db8::100/128"} {
+	whole := read(doc)
+	for _, s := range []string{"1 of 3 VIPs not up", "this node is ready", "fast takeover, guarded by 1", "2.7 s of 3 s left", "drained by <b>root</b>@node-3", "uses it <script>alert(1)</script>", "192.0.2.100/32", "2001:db8::100/128"} {
 		if !strings.Contains(whole, s) {
 			t.Errorf("%q is not on the page:\n%s", s, whole)
 		}
@@ -124,15 +124,40 @@ func TestPageInTrouble(t *testing.T) {
 	s.VIPs[0].Here = false
 	s.VIPs[1].Here = true
 	doc, _ := render(t, s)
-	whole := text(doc)
+	whole := read(doc)
 	for _, want := range []string{"this node is not ready", "authority: no answer", "frozen since noon", "claimed, not up", "still up", "0.0 s of 3 s left", "2 of 3 VIPs not up", "shown as of revision 42"} {
 		if !strings.Contains(whole, want) {
 			t.Errorf("%q is not on the page:\n%s", want, whole)
 		}
 	}
 	doc, _ = render(t, coordinator.Snapshot{Node: "n", Self: coordinator.SelfStatus{Trouble: "the coordinator does not answer"}})
-	if whole := text(doc); !strings.Contains(whole, "loop: the coordinator does not answer") || !strings.Contains(whole, "None is known.") {
+	if whole := read(doc); !strings.Contains(whole, "loop: the coordinator does not answer") || !strings.Contains(whole, "None is known.") {
 		t.Errorf("of a loop that hangs it says %s", whole)
+	}
+}
+
+// TestPageSaysWhatTakeoverWaitsFor: a node that fast takeover does not cover says why, and one that takes no part says that.
+func TestPageSaysWhatTakeoverWaitsFor(t *testing.T) {
+	s := cluster()
+	s.Takeover.Links[0].Witness = false
+	doc, _ := render(t, s)
+	if whole := read(doc); !strings.Contains(whole, "takeover is not fast") || !strings.Contains(whole, "takeover: no witness on net1") {
+		t.Errorf("without a witness it says %s", whole)
+	}
+	s.Takeover.On = false
+	doc, _ = render(t, s)
+	if whole := read(doc); !strings.Contains(whole, "takeover waits for the lease") || strings.Contains(whole, "witness") {
+		t.Errorf("without fast takeover it says %s", whole)
+	}
+}
+
+// TestMarkup: whatever is shown ends neither the text nor the attribute that it stands in.
+func TestMarkup(t *testing.T) {
+	const hostile = "\"' onload=x <b>&amp;</td>"
+	got := element("td", attrs{"class", "cell", "title", hostile}, text("%s", hostile))
+	const escaped = "&#34;&#39; onload=x &lt;b&gt;&amp;amp;&lt;/td&gt;"
+	if want := markup(`<td class="cell" title="` + escaped + `">` + escaped + `</td>`); got != want {
+		t.Errorf("it is\n%s\nwant\n%s", got, want)
 	}
 }
 

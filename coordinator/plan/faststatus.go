@@ -49,3 +49,22 @@ func (v *View) Fast() FastStatus {
 	}
 	return s
 }
+
+// Slow says why the VIPs of this node would be taken over only after W although fast takeover is on; "" if they would not.
+func (t FastStatus) Slow() string {
+	if !t.On {
+		return ""
+	}
+	for _, l := range t.Links {
+		switch {
+		case l.Lost:
+			return "nobody is heard on " + l.Link + "; this node holds no VIP there"
+		case !l.Witness:
+			return "no witness on " + l.Link + ": no gateway and no third member answers there, so its VIPs wait W; name a host in takeover.witnesses"
+		}
+	}
+	if t.Guards == 0 {
+		return "no guard: no other member is ready for fast takeover, so this node's VIPs wait W"
+	}
+	return ""
+}

@@ -139,7 +139,7 @@ func TestBinary(t *testing.T) {
 		t.Skip("runs with -long: it takes another build")
 	}
 	dir := unpacked(t)
-	const most = 20 << 20
+	const most = 18_500_000 // 20 MB are promised; template packages, whose reflection links in every exported method, are 3 of them
 	info, err := os.Stat(dir + "/usr/bin/viplease")
 	if err != nil || info.Size() > most {
 		t.Errorf("the binary has %d bytes, at most %d are allowed; %v", info.Size(), most, err)
