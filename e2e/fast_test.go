@@ -14,22 +14,6 @@ import (
 
 const tightTimers = "probe_interval = \"10ms\"\nmisses = 3\ngrace = \"30ms\"\n"
 
-// guarded waits until every node says that it has a witness and guards.
-func guarded(t *testing.T, c *cluster.Cluster) {
-	t.Helper()
-	c.Settled()
-	await(t, "every node has a witness and a guard", 10*time.Second, func() bool {
-		for _, n := range c.Alive() {
-			s, err := c.Status(n)
-			if err != nil || s.Takeover.Guards == 0 || len(s.Takeover.Links) == 0 || !s.Takeover.Links[0].Witness {
-				return false
-			}
-		}
-		return true
-	})
-	c.Settled() // the claims say so
-}
-
 // die lets nodes die at once, and returns when the others hold everything.
 func die(t *testing.T, c *cluster.Cluster, gaps *figures, nodes ...*lab.Node) {
 	t.Helper()
@@ -77,7 +61,7 @@ func fast(t *testing.T, o cluster.Options) *cluster.Cluster {
 	t.Helper()
 	o.Mode, o.Gateway = cluster.Fast, true
 	c := cluster.Start(t, o)
-	guarded(t, c)
+	c.Guarded()
 	return c
 }
 
@@ -122,7 +106,7 @@ func TestFastHostDeath(t *testing.T) {
 				die(t, c, &gaps, nodes...)
 				if i+1 < rounds(x.rounds, 20) {
 					comeBack(t, c, nodes...)
-					guarded(t, c)
+					c.Guarded()
 				}
 			}
 			counts(t, c)
@@ -162,7 +146,7 @@ func TestFastCarrierLost(t *testing.T) {
 		n.LAN.Up()
 		c.Judge.SetConnected(n.Name, true)
 		c.Within(20*time.Second, "return", c.Even(c.Nodes...))
-		guarded(t, c)
+		c.Guarded()
 	}
 	gaps.within(t, 50*time.Millisecond, 150*time.Millisecond)
 }
@@ -182,7 +166,7 @@ func TestFastDaemonStopped(t *testing.T) {
 		forgive(t, c, n)
 		n.Continue()
 		c.Within(20*time.Second, "return", c.Even(c.Nodes...))
-		guarded(t, c)
+		c.Guarded()
 	}
 	counts(t, c)
 	gaps.within(t, 500*time.Millisecond, 800*time.Millisecond)

@@ -1,151 +1,130 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
 
-	"viplease/e2e/cluster"
-	"viplease/e2e/lab"
-	"viplease/e2e/probe"
+	"viplease/e2e/judge"
 )
 
-// A rival is one program in one configuration.
-type rival struct {
-	name  string
-	fast  string                                // viplease: more of [takeover]; "off": strict
-	start func(c *cluster.Cluster, i int) error // another program: starts it on node i
+// A trial is how often the bench measures what.
+type trial struct {
+	rounds int   // of the comparison, in which every program has each accident once
+	sizes  []int // of the figure
+	deaths int   // for each size and program of the figure
+	waits  int   // the same in strict mode, which takes twice as long
+	limit  time.Duration
 }
 
-const failoverVIPs = 10
+// compared is how many nodes the comparison has.
+const compared = 3
 
-// failover measures what a client loses, of all VIPs that the lost node held: when its host dies, frozen and cut with its carrier kept, and when its daemon is
-// told to stop. The programs take turns.
+// failover compares viplease with keepalived, and draws the figure of the Wackamole paper.
 func failover(args []string) error {
 	flags := flag.NewFlagSet("bench failover", flag.ExitOnError)
-	runs := flags.Int("runs", 3, "how often each program has each accident")
-	nodes := flags.Int("nodes", 3, "how many `nodes`")
+	quick := flags.Bool("quick", false, "each accident once, and the figure's ends only: less than three minutes instead of twenty")
+	rounds := flags.Int("rounds", 0, "how `often` each accident happens to each program (4, and 3 for the figure in strict mode; with --quick 1)")
+	into := flags.String("o", "", "the `folder` that failover.md, failover.svg and failover.csv go to (docs; with --quick a new one)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if _, err := exec.LookPath("keepalived"); err != nil {
-		return errors.New("keepalived is not installed; on Debian: apt-get install keepalived")
+	t := trial{rounds: 4, sizes: []int{2, 3, 4, 6, 8, 10, 12}, deaths: 4, waits: 3, limit: 19 * time.Minute}
+	if *quick {
+		t = trial{rounds: 1, sizes: []int{2, 12}, deaths: 1, waits: 1, limit: 170 * time.Second}
 	}
-	rivals := []rival{
-		{name: "viplease, defaults"},
-		{name: "viplease, probe_interval 10ms, misses 3, grace 30ms", fast: "probe_interval = \"10ms\"\nmisses = 3\ngrace = \"30ms\""},
-		{name: "viplease, fast = false", fast: "off"},
-		{name: "keepalived, defaults", start: keepalived(2, "1")},
-		{name: "keepalived, VRRPv3 every 10 ms", start: keepalived(3, "0.01")},
+	if *rounds > 0 {
+		t.limit = t.limit * time.Duration(max(*rounds, t.waits)) / time.Duration(t.waits)
+		t.rounds, t.deaths, t.waits = *rounds, *rounds, *rounds
 	}
-	type outcome struct{ death, stop []time.Duration }
-	outcomes := make([]outcome, len(rivals))
-	for range *runs {
-		for i, r := range rivals {
-			outcomes[i].death = append(outcomes[i].death, accident(r, *nodes, func(n *lab.Node) { n.Die() })...)
-			outcomes[i].stop = append(outcomes[i].stop, accident(r, *nodes, func(n *lab.Node) { n.Signal(syscall.SIGTERM) })...)
-		}
+	folder, err := destination(*into, *quick)
+	if err != nil {
+		return err
 	}
-	rows := [][]string{{"program", "host death: median", "worst", "times viplease's", "graceful stop: median", "worst", "times viplease's"}}
-	first, _, _ := probe.Summary(outcomes[0].death)
-	firstStop, _, _ := probe.Summary(outcomes[0].stop)
-	for i, r := range rivals {
-		median, _, worst := probe.Summary(outcomes[i].death)
-		stop, _, worstStop := probe.Summary(outcomes[i].stop)
-		rows = append(rows, []string{r.name, figure(median), figure(worst), ratio(median, first), figure(stop), figure(worstStop), ratio(stop, firstStop)})
+	r := &report{at: time.Now(), machine: machine(), command: strings.Join(append([]string{"scripts/bench failover"}, args...), " "), overlaps: map[*program][]judge.Overlap{}}
+	t.run(r)
+	if err := r.write(folder); err != nil {
+		return err
 	}
-	fmt.Printf("%d nodes, %d IPv4 VIPs, %d runs each, the outage of each VIP of the node that was lost:\n\n", *nodes, failoverVIPs, *runs)
-	table(rows)
+	fmt.Print(r.markdown())
+	fmt.Fprintf(os.Stderr, "written to %s\n", folder)
+	if len(r.wrong) > 0 {
+		return fmt.Errorf("the figures are not whole:\n\t%s", strings.Join(r.wrong, "\n\t"))
+	}
 	return nil
 }
 
-func figure(d time.Duration) string { return fmt.Sprintf("%.0f ms", d.Seconds()*1e3) }
-
-func ratio(d, to time.Duration) string {
-	if to == 0 {
-		return ""
+func destination(into string, quick bool) (string, error) {
+	switch {
+	case into != "":
+		return into, os.MkdirAll(into, 0o755)
+	case quick:
+		return os.MkdirTemp("", "failover-")
+	default:
+		return "docs", nil // scripts/bench runs this in the checkout's root
 	}
-	return fmt.Sprintf("%.1f", float64(d)/float64(to))
 }
 
-// accident happens to the node that holds the first VIP. It returns the outages of all that the node held.
-func accident(r rival, nodes int, happens func(*lab.Node)) (out []time.Duration) {
-	o := cluster.Options{Nodes: nodes, Takeover: r.fast, Mode: cluster.Fast, Gateway: true}
-	if r.fast == "off" {
-		o.Takeover, o.Mode = "", cluster.Strict
+// run measures until it is through or out of time. What goes wrong is in the report, and the rest goes on.
+func (t trial) run(r *report) {
+	began, late := time.Now(), 0
+	measure := func(p *program, nodes int, stop bool, into *[]gap) {
+		if time.Since(began) > t.limit {
+			late++
+			return
+		}
+		gaps, overlaps, err := p.measure(nodes, stop)
+		if err != nil {
+			r.fault("%s on %d nodes: %v", p.name, nodes, err)
+		}
+		*into = append(*into, gaps...)
+		r.overlaps[p] = append(r.overlaps[p], overlaps...)
+		fmt.Fprintf(os.Stderr, "%4.0f s  %s, %d nodes\n", time.Since(began).Seconds(), p.name, nodes)
+		for _, g := range gaps {
+			fmt.Fprintf(os.Stderr, "        %v\n", g)
+		}
 	}
-	for i := range failoverVIPs {
-		o.Only = append(o.Only, netip.AddrFrom4([4]byte{192, 168, 3, byte(100 + i)}))
+	here := slices.DeleteFunc(slices.Clone(programs), (*program).missing)
+	if len(here) < len(programs) {
+		r.fault("there is no keepalived here to compare with")
 	}
-	o.Idle = r.start != nil
-	c := cluster.Start(lab.Program{}, o)
-	if r.start == nil {
-		c.Settled()
-		c.Answering(5 * time.Second)
-	} else {
-		for i := range c.Nodes {
-			if err := r.start(c, i); err != nil {
-				lab.Program{}.Fatalf("bench: %v", err)
+	for range t.rounds {
+		for _, p := range here {
+			measure(p, compared, true, &r.comparison)
+		}
+	}
+	for round := range max(t.deaths, t.waits) {
+		for _, nodes := range t.sizes {
+			for _, p := range []*program{byDefault, tight, strict} {
+				if p == strict && round < t.waits || p != strict && round < t.deaths {
+					measure(p, nodes, false, &r.figure)
+				}
 			}
 		}
-		c.Within(30*time.Second, "a master", c.AllHeld)
-		c.Answering(10 * time.Second)
 	}
-	time.Sleep(2 * time.Second) // at rest
-	victim := c.Node(c.Judge.Holders()[c.VIPs[0]][0])
-	held, mark := holding(c, victim), c.Probe.Mark()
-	happens(victim)
-	c.Judge.RemoveMachine(victim.Name)
-	c.Answering(30 * time.Second)
-	time.Sleep(time.Second) // whatever follows
-	sum := map[netip.Addr]time.Duration{}
-	for _, outage := range c.Outages(mark) {
-		sum[outage.VIP] += outage.Duration
+	if late > 0 {
+		r.fault("out of time: the last %d accidents were left out", late)
 	}
-	for _, v := range held {
-		out = append(out, sum[v])
-	}
-	fmt.Fprintf(os.Stderr, "%s: %v\n", r.name, out)
-	c.Probe.Close()
-	c.Judge.Close()
-	c.Lab.Close()
-	return out
 }
 
-// keepalived starts it with one VRRP instance for all VIPs, the first node being the master.
-func keepalived(version int, interval string) func(*cluster.Cluster, int) error {
-	return func(c *cluster.Cluster, i int) error {
-		n := c.Nodes[i]
-		var vips []string
-		for _, v := range c.VIPs {
-			vips = append(vips, v.String()+"/32 dev net1")
+// machine says in words what this ran on.
+func machine() string {
+	parts := []string{fmt.Sprintf("%d cores", runtime.NumCPU()), "Linux " + strings.TrimSpace(read("/proc/sys/kernel/osrelease"))}
+	for _, c := range []*exec.Cmd{
+		exec.Command(os.Getenv("VIPLEASE_BINARY"), "version"),
+		exec.Command(filepath.Join(os.Getenv("VIPLEASE_ETCD"), "etcd"), "--version"),
+		exec.Command("keepalived", "--version"),
+	} {
+		if out, err := c.CombinedOutput(); err == nil {
+			line, _, _ := strings.Cut(string(out), "\n")
+			parts = append(parts, strings.TrimSpace(line))
 		}
-		conf := fmt.Sprintf(`global_defs {
-    router_id %s
-    vrrp_version %d
-}
-vrrp_instance www {
-    state BACKUP
-    interface net1
-    virtual_router_id 51
-    priority %d
-    advert_int %s
-    virtual_ipaddress {
-        %s
-    }
-}
-`, n.Name, version, 150-10*i, interval, strings.Join(vips, "\n        "))
-		file := n.Path("/etc/viplease/keepalived.conf")
-		if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
-			return err
-		}
-		n.StartCommand("keepalived", "--dont-fork", "--log-console", "--vrrp", "-f", "/etc/viplease/keepalived.conf", "-p", "/run/keepalived.pid", "-r", "/run/vrrp.pid")
-		return nil
 	}
+	return strings.Join(parts, ", ")
 }

@@ -38,13 +38,17 @@ func main() {
 	}
 }
 
-// table prints rows in Markdown, the first of them as the head.
-func table(rows [][]string) {
+// table prints rows as markdown does.
+func table(rows [][]string) { fmt.Println(markdown(rows)) }
+
+// markdown writes rows as a table in Markdown, the first of them as the head.
+func markdown(rows [][]string) string {
+	var b strings.Builder
 	for i, row := range rows {
-		fmt.Printf("| %s |\n", strings.Join(row, " | "))
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
 		if i == 0 {
-			fmt.Println(strings.Repeat("|---", len(row)) + "|")
+			b.WriteString(strings.Repeat("|---", len(row)) + "|\n")
 		}
 	}
-	fmt.Println()
+	return b.String()
 }
