@@ -84,7 +84,17 @@ var listenFor = [...]uint16{etherARP, etherIPv6}
 
 // openEar listens on an interface for ARP or for neighbour discovery. The interface is not made promiscuous.
 func openEar(i net.Interface, etherType uint16) (ear, error) {
-	filter, err := bpf.Assemble(filterFor(etherType))
+	return openFiltered(i, etherType, filterFor(etherType))
+}
+
+// openRivalEar is openEar for who looks for those that use addresses of this host: what hosts say to this one alone, because it asked them or because they
+// ask whether it is there, does not wake it. Guards exchange some hundred such frames a second.
+func openRivalEar(i net.Interface, etherType uint16) (ear, error) {
+	return openFiltered(i, etherType, append(asides(etherType), filterFor(etherType)...))
+}
+
+func openFiltered(i net.Interface, etherType uint16, program []bpf.Instruction) (ear, error) {
+	filter, err := bpf.Assemble(program)
 	if err != nil {
 		return nil, fmt.Errorf("assemble filter: %w", err)
 	}
@@ -139,6 +149,38 @@ func filterFor(etherType uint16) []bpf.Instruction {
 		bpf.LoadExtension{Num: bpf.ExtType},
 		bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: unix.PACKET_MULTICAST, SkipTrue: 1},
 		bpf.RetConstant{Val: pass},
+		bpf.RetConstant{Val: drop},
+	}
+}
+
+// asides drops what was sent to this host alone and can say nothing about an address of its own: ARP replies and neighbour advertisements, which are about
+// the address that was asked for; ARP requests without a sender; solicitations from link-local addresses, which no VIP is.
+func asides(etherType uint16) []bpf.Instruction {
+	const (
+		operation, sender, reply = ethernetHeader + 6, ethernetHeader + 14, 2
+		source, messageType      = ethernetHeader + 8, ethernetHeader + ipv6HeaderLen
+
+		drop = 0
+	)
+	if etherType == etherARP {
+		return []bpf.Instruction{
+			bpf.LoadExtension{Num: bpf.ExtType},
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.PACKET_HOST, SkipTrue: 5},
+			bpf.LoadAbsolute{Off: operation, Size: 2},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: reply, SkipTrue: 2},
+			bpf.LoadAbsolute{Off: sender, Size: 4},
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 0, SkipTrue: 1},
+			bpf.RetConstant{Val: drop},
+		}
+	}
+	return []bpf.Instruction{
+		bpf.LoadExtension{Num: bpf.ExtType},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.PACKET_HOST, SkipTrue: 6},
+		bpf.LoadAbsolute{Off: messageType, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: neighbourAdvertisement, SkipTrue: 3},
+		bpf.LoadAbsolute{Off: source, Size: 2},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xffc0},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 0xfe80, SkipTrue: 1},
 		bpf.RetConstant{Val: drop},
 	}
 }

@@ -102,7 +102,7 @@ func NewListener(c ListenerConfig) *Listener {
 		log:       c.Log,
 		gap:       time.Second / time.Duration(c.Limit),
 		links:     net.Interfaces,
-		open:      openEar,
+		open:      openRivalEar,
 		openLinks: openLinkEar,
 		wake:      make(chan struct{}, 1),
 		stations:  make(map[string]*station),

@@ -321,12 +321,16 @@ func (d *decision) ask(l *link) {
 		}
 		t.asked, t.open = d.now, true
 		if t.due += pace; t.due <= d.now {
-			t.due = d.now + pace
+			t.due = beat(d.now+pace, pace)
 		}
 		d.at(t.due)
 		d.do(p)
 	}
 }
+
+// beat is the first instant at t or after it that all targets share, so that they are asked in one go: a process is woken for each, and that is most of
+// what asking costs.
+func beat(t, pace time.Duration) time.Duration { return (t + pace - 1) / pace * pace }
 
 // suspicious tells whether a ward has left a question unanswered.
 func (l *link) suspicious() bool {

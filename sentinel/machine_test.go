@@ -364,6 +364,22 @@ func TestCost(t *testing.T) {
 	}
 }
 
+// All wards are asked in one go: each wake-up costs more than its questions.
+func TestWardsAreAskedTogether(t *testing.T) {
+	l := start(t, usual, 5, true)
+	l.run(2 * time.Second)
+	l.view.Claims[1].Mod++ // one is looked at anew, at some odd moment
+	l.now += 7 * ms
+	l.observe()
+	l.run(time.Second)
+	at := map[time.Duration]int{}
+	l.drop = func(Probe) bool { at[l.now]++; return false }
+	l.run(time.Second)
+	if most := int(time.Second / usual.Interval); len(at) > most {
+		t.Errorf("asked at %d instants within a second, %d are enough", len(at), most)
+	}
+}
+
 func TestSameInputSameOutput(t *testing.T) {
 	run := func() []string {
 		l := start(t, usual, 5, true).settle()
