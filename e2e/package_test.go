@@ -52,9 +52,35 @@ disable) kill -TERM "$pid"; while kill -0 "$pid" 2>/dev/null; do sleep 0.01; don
 esac
 `
 
+// packager is how a distribution installs a package from a file, upgrades to it, and removes it.
+type packager struct {
+	name, install, upgrade string // with the file's path
+	file                   string // its name, of a version
+	remove                 string
+	purge                  string // the rest, "" if nothing is left
+}
+
+var (
+	dpkg = packager{
+		name: "dpkg", install: dpkgHere + " -i", upgrade: dpkgHere + " -i", remove: dpkgHere + " -r viplease", purge: dpkgHere + " -P viplease",
+		file: "viplease_%s-1_" + runtime.GOARCH + ".deb",
+	}
+	// Its database is empty, so it does not know that there is a /bin/sh.
+	rpm = packager{
+		name: "rpm", install: rpmHere + " --nodeps -i", upgrade: rpmHere + " --nodeps -U", remove: rpmHere + " -e viplease", purge: "rm /etc/viplease/viplease.toml.rpmsave",
+		file: "viplease-%s-1." + map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH] + ".rpm",
+	}
+)
+
+const (
+	dpkgHere = "dpkg --admindir=/run/dpkg --log=/run/dpkg.log --no-triggers"
+	rpmHere  = "rpm --dbpath /run/rpm --define '_rpmlock_path /run/rpm/.lock'"
+)
+
 // installed is a node that got its viplease from a package.
 type installed struct {
 	*lab.Node
+	packager
 	t    *testing.T
 	unit map[string]string // settings of the unit
 
@@ -62,7 +88,7 @@ type installed struct {
 	told []string // lines that the daemon told systemd
 }
 
-// TestPackage: from the package alone to VIPs that are up, through an upgrade, to nothing left.
+// TestPackage: from the package alone to VIPs that are up, through an upgrade, to nothing left. Two nodes have the .deb, one has the .rpm.
 func TestPackage(t *testing.T) {
 	if !*long {
 		t.Skip("runs with -long: it makes two packages")
@@ -71,7 +97,7 @@ func TestPackage(t *testing.T) {
 	if dir == "" {
 		t.Skip("SKIPPED, MISSING: the packages")
 	}
-	for _, name := range []string{"dpkg", "setpriv"} {
+	for _, name := range []string{"dpkg", "rpm", "setpriv"} {
 		if _, err := exec.LookPath(name); err != nil {
 			t.Skipf("SKIPPED, MISSING: %s", name)
 		}
@@ -81,10 +107,10 @@ func TestPackage(t *testing.T) {
 	}
 	c := cluster.Start(t, cluster.Options{Idle: true})
 	var machines []*installed
-	for _, n := range c.Nodes {
-		m := &installed{Node: n, t: t}
+	for i, n := range c.Nodes {
+		m := &installed{Node: n, t: t, packager: []packager{dpkg, rpm, dpkg}[i]}
 		m.prepare()
-		m.dpkg("-i", packageOf(dir, "1.0.0"))
+		m.sh(m.install + " " + m.packageOf(dir, "1.0.0"))
 		m.tuned()
 		m.configure(c)
 		m.start()
@@ -99,8 +125,8 @@ func TestPackage(t *testing.T) {
 	}
 	for _, m := range machines {
 		pid := m.Pid()
-		quiet(t, c, "upgrade of the package", func() {
-			m.dpkg("-i", packageOf(dir, "1.0.1"))
+		quiet(t, c, "upgrade by "+m.packager.name, func() {
+			m.sh(m.upgrade + " " + m.packageOf(dir, "1.0.1"))
 			await(t, "the new version runs", patience, func() bool {
 				return strings.Contains(m.Logs(), `msg=started`) && strings.Contains(m.Logs(), `version="1.0.1 `)
 			})
@@ -114,7 +140,7 @@ func TestPackage(t *testing.T) {
 	var removed figures
 	for i, m := range machines {
 		removed.during(c, func() {
-			m.dpkg("-r", "viplease")
+			m.sh(m.remove)
 			if i < len(machines)-1 {
 				c.Within(time.Second, "removal", c.AllHeld)
 			}
@@ -125,17 +151,17 @@ func TestPackage(t *testing.T) {
 		if i == len(machines)-2 {
 			t.Logf("removals: %v", &removed)
 		}
-		m.dpkg("-P", "viplease")
-		for _, path := range []string{"/etc/viplease/viplease.toml", "/run/viplease"} {
-			if _, err := os.Lstat(m.Path(path)); err == nil {
-				t.Errorf("%s is purged and has %s", m.Name, path)
+		m.sh(m.purge)
+		for _, path := range []string{"/etc/viplease/viplease.toml", "/run/viplease", "/usr/bin/viplease", "/usr/lib/systemd/system/viplease.service"} {
+			if _, err := m.Run("/bin/sh", "-c", "[ ! -e "+path+" ]"); err != nil {
+				t.Errorf("%s is purged by %s and has %s", m.Name, m.packager.name, path)
 			}
 		}
 	}
 }
 
-func packageOf(dir, version string) string {
-	return filepath.Join(dir, "viplease_"+version+"-1_"+runtime.GOARCH+".deb")
+func (m *installed) packageOf(dir, version string) string {
+	return filepath.Join(dir, fmt.Sprintf(m.packager.file, version))
 }
 
 // prepare makes the host one that has its own programs, users and packages.
@@ -143,13 +169,13 @@ func (m *installed) prepare() {
 	m.t.Helper()
 	m.Overlay("/usr")
 	m.OwnFiles("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/.pwd.lock")
-	for _, dir := range []string{"/run/dpkg/info", "/run/dpkg/updates", "/run/dpkg/triggers", "/run/systemd/system"} {
+	for _, dir := range []string{"/run/dpkg/info", "/run/dpkg/updates", "/run/dpkg/triggers", "/run/rpm", "/run/systemd/system"} {
 		m.must(os.MkdirAll(m.Path(dir), 0o755))
 	}
 	m.must(os.WriteFile(m.Path("/run/dpkg/status"), nil, 0o644))
 	m.must(os.WriteFile(m.Path("/run/daemon.pid"), []byte("none"), 0o644))
 	m.must(os.WriteFile(m.Path("/run/systemctl"), []byte(systemctl), 0o755))
-	m.sh("cp /run/systemctl /usr/local/bin/systemctl")
+	m.sh("cp --remove-destination /run/systemctl /usr/bin/systemctl")
 	m.Binary = "/usr/bin/viplease"
 }
 
@@ -168,11 +194,6 @@ func (m *installed) sh(command string) string {
 		m.t.Fatalf("%s: %s: %v\n%s", m.Name, command, err, out)
 	}
 	return out
-}
-
-func (m *installed) dpkg(args ...string) {
-	m.t.Helper()
-	m.sh("dpkg --admindir=/run/dpkg --log=/run/dpkg.log --no-triggers " + strings.Join(args, " "))
 }
 
 func (m *installed) file(path string) string {
