@@ -179,7 +179,7 @@ func (o Operator) Forget(ctx context.Context, name string) (string, error) {
 		why := noNode(v, name)
 		if why == "" {
 			of := v.LeftOfNode(name)
-			left, why = append(of.Keys, "evictions/"+name), of.InUse
+			left, why = of.Keys, of.InUse
 		} else if noVIP(v, name) == "" || v.Pin(name) != nil {
 			of := v.LeftOfVIP(name)
 			left, why = of.Keys, of.InUse

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,17 @@ func TestTakesOverAtOnceFromWhoWasEvicted(t *testing.T) {
 	d.commit()
 	d.wait(20*ms, true)
 	d.want("raise +web\nannounce web")
+}
+
+// An operator sees who is missing, and can have it forgotten.
+func TestEvictedNodeIsShownAsGone(t *testing.T) {
+	d := fastTaker(t, fastConfig("a", "web"), kept, kept, 0)
+	if m := d.v.Members(); len(m) != 2 || m[1].Node != "b" || m[1].State != "gone" || !strings.HasPrefix(m[1].Why, "evicted by c") || m[1].Since.IsZero() {
+		t.Errorf("the members are %+v", m)
+	}
+	if left := d.v.LeftOfNode("b"); left.InUse != "" || !slices.Contains(left.Keys, "evictions/b") {
+		t.Errorf("b has left %+v", left)
+	}
 }
 
 // F5: somebody answers, or nothing can be said.

@@ -194,6 +194,9 @@ func (v *View) LeftOfNode(node string) Left {
 	if _, ok := v.etcd.drains[node]; ok {
 		l.Keys = append(l.Keys, "drains/"+node)
 	}
+	if _, ok := v.etcd.evictions[node]; ok {
+		l.Keys = append(l.Keys, "evictions/"+node)
+	}
 	for _, vip := range sortedKeys(v.etcd.pins) {
 		if v.etcd.pins[vip].Node == node {
 			l.Keys = append(l.Keys, "pins/"+vip)

@@ -33,7 +33,7 @@ type VIPStatus struct {
 	Here      bool      `json:"here,omitempty"`  // its addresses are up on the node that says this
 }
 
-// Members lists the nodes that are members, and those that are gone but still named by a claim or a drain, by name.
+// Members lists the nodes that are members, and those that are gone but still named by a claim, a drain or an eviction, by name.
 func (v *View) Members() []MemberStatus {
 	held := map[string]int{}
 	for vip, c := range v.etcd.claims {
@@ -49,6 +49,9 @@ func (v *View) Members() []MemberStatus {
 		nodes[n] = true
 	}
 	for n := range v.etcd.drains {
+		nodes[n] = true
+	}
+	for n := range v.etcd.evictions {
 		nodes[n] = true
 	}
 	out := []MemberStatus{}
@@ -75,6 +78,9 @@ func (v *View) memberStatus(node string) MemberStatus {
 	switch {
 	case !member:
 		m.State, m.Why, m.Since = "gone", "its lease has ended", time.Time{}
+		if e, evicted := v.etcd.evictions[node]; evicted {
+			m.Why, m.Since = "evicted by "+e.By+": it did not answer on the LAN", e.At
+		}
 		if drained {
 			m.Why += "; drained"
 		}

@@ -29,7 +29,7 @@ func main() {
 		os.Exit(2)
 	}
 	lab.Main(lab.NeedEtcd, lab.NeedViplease)
-	d := &demo{Cluster: cluster.Start(lab.Program{}, cluster.Options{Nodes: *nodes, VIPs: *vips})}
+	d := &demo{Cluster: cluster.Start(lab.Program{}, cluster.Options{Nodes: *nodes, VIPs: *vips, Gateway: true})}
 	d.show()
 	if *asJSON {
 		line, _ := json.Marshal(d.figures)
