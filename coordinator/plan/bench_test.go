@@ -35,11 +35,14 @@ func newFleet(nodes, vips, each, tags int) *fleet {
 		node, st := fmt.Sprintf("node-%03d", i), State{V: Format, State: StateReady, Since: f.now.Wall, Weight: 1, Digest: digest, Planner: Planner, WaitMS: 4610}
 		if each > 0 {
 			st.Weight = 1 + i%4
+			var all, cannot []string
 			for v := range vips {
+				all = append(all, l.VIPs[v].Name)
 				if (i-v*7%nodes+nodes)%nodes >= each {
-					st.Cannot = append(st.Cannot, l.VIPs[v].Name)
+					cannot = append(cannot, l.VIPs[v].Name)
 				}
 			}
+			st.say(cannot, nil, all)
 		}
 		f.states = append(f.states, st)
 		f.put("members/"+node, Member{V: Format, Reg: "r-" + node, Machine: node, Boot: node})

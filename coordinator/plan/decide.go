@@ -130,7 +130,7 @@ func (d *decision) wanted() State {
 	d.at(until)
 	st := State{V: Format, State: state, Why: why, Since: d.now.Wall, Weight: v.cfg.Weight, Digest: v.digest, Planner: Planner, WaitMS: v.waitMS(), Fast: v.takesPart()}
 	lists := d.lists()
-	st.Cannot, st.Because, st.Recovers = lists.cannot, lists.because, lists.recovers
+	st.Cannot, st.Only, st.Because, st.Recovers = lists.Cannot, lists.Only, lists.Because, lists.Recovers
 	st.Checks = d.checks()
 	return st
 }
@@ -138,7 +138,7 @@ func (d *decision) wanted() State {
 // lists is what the state says of single VIPs.
 type lists struct {
 	rest
-	cannot, because, recovers []string
+	State // Cannot, Only, Because and Recovers
 }
 
 func (d *decision) lists() *lists {
@@ -148,10 +148,12 @@ func (d *decision) lists() *lists {
 	}
 	v.lists = lists{rest: rest{until: never}}
 	last, fails := "", false
+	var cannot, because, all []string
 	d.look(&v.lists.rest, func() {
 		for i, vip := range v.names {
 			l, why := v.locals[i], ""
 			if l.here {
+				all = append(all, vip)
 				why = d.cannotHere(vip, l)
 			}
 			fails = fails || l.fails > 0
@@ -163,10 +165,11 @@ func (d *decision) lists() *lists {
 			default:
 				last = why
 			}
-			v.lists.cannot, v.lists.because = append(v.lists.cannot, vip), append(v.lists.because, why)
+			cannot, because = append(cannot, vip), append(because, why)
 		}
-		v.lists.recovers = d.recovers()
+		v.lists.Recovers = d.recovers()
 	})
+	v.lists.say(cannot, because, all)
 	if d.calm && !fails { // one that fails is looked at again after a while
 		v.lists.rest.era, v.lists.rest.t0 = v.era, -1
 	}
@@ -220,10 +223,10 @@ func (d *decision) state() {
 	}
 	want, have := d.wanted(), v.etcd.states[v.cfg.Node]
 	same := !have.lost && have.State.State == want.State && have.Why == want.Why && have.Weight == want.Weight && have.Digest == want.Digest &&
-		have.Planner == want.Planner && have.WaitMS == want.WaitMS && have.Fast == want.Fast && slices.Equal(have.Cannot, want.Cannot) && slices.Equal(have.Because, want.Because) &&
+		have.Planner == want.Planner && have.WaitMS == want.WaitMS && have.Fast == want.Fast && have.samePlaces(want) && slices.Equal(have.Because, want.Because) &&
 		slices.EqualFunc(have.Checks, want.Checks, CheckState.equal) && slices.Equal(have.Recovers, want.Recovers)
 	if !same && !s.stateBusy && d.at(s.stateAt) {
-		if have.State.State == want.State && slices.Equal(have.Cannot, want.Cannot) && slices.Equal(have.Recovers, want.Recovers) {
+		if have.State.State == want.State && have.samePlaces(want) && slices.Equal(have.Recovers, want.Recovers) {
 			want.Since = have.Since // since when all that holds it back does
 		}
 		d.do(WriteState{s.reg, want})

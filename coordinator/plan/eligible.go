@@ -7,26 +7,75 @@ import (
 	"viplease/coordinator/placement"
 )
 
-// eligibility is who can hold which VIP, by its index in meaning. What a configuration lacks is found once for all members that run it: a cluster has many
-// members, and as a rule one configuration.
+// eligibility is who can hold which VIP, by its index in meaning. It is kept from one placement to the next: as a rule no member has said anything new. What a
+// configuration lacks is found once for all members that run it.
 type eligibility struct {
-	v       *View
 	meaning []LayoutVIP              // what every VIP means, sorted by name
-	index   map[string]int           // of a name in it
+	index   map[string]int           // of a name in it; nil: not needed yet
 	lacking map[string]placement.Set // by digest
+	members map[string]ability       // by node
 }
 
-// not is the set of VIPs that a member in this state cannot hold: those that its configuration lacks or gives another meaning, and those that it says it
-// cannot.
-func (e *eligibility) not(st State) placement.Set {
-	set := e.lacks(st)
-	if len(st.Cannot) == 0 {
+// ability is what a member cannot hold, and what it said then.
+type ability struct {
+	digest       string
+	cannot, only []string
+	set          placement.Set
+}
+
+// eligible returns the eligibility with these meanings.
+func (v *View) eligible(meaning []LayoutVIP) *eligibility {
+	same := func(a, b LayoutVIP) bool { return a.Name == b.Name && slices.Equal(a.Addresses, b.Addresses) }
+	if e := v.eligibility; e == nil || !slices.EqualFunc(e.meaning, meaning, same) {
+		v.eligibility = &eligibility{meaning: meaning, lacking: map[string]placement.Set{}, members: map[string]ability{}}
+	}
+	if e := v.eligibility; len(e.members) > 2*len(v.etcd.members)+16 { // most of them are gone
+		clear(e.members)
+	}
+	return v.eligibility
+}
+
+// not is the set of VIPs that a member in this state cannot hold: those that its configuration l, if it is known, lacks or gives another meaning, and those
+// that it says it cannot. It is shared, and not to be changed.
+func (e *eligibility) not(node string, st State, l Layout, known bool) placement.Set {
+	if !known {
+		return e.lacks(l)
+	}
+	if a, ok := e.members[node]; ok && a.digest == st.Digest && isSame(a.cannot, st.Cannot) && isSame(a.only, st.Only) {
+		return a.set
+	}
+	set, ok := e.lacking[st.Digest]
+	if !ok {
+		set = e.lacks(l)
+		e.lacking[st.Digest] = set
+	}
+	set = e.says(st, set)
+	e.members[node] = ability{st.Digest, st.Cannot, st.Only, set}
+	return set
+}
+
+// says adds to the set what the member says it cannot hold.
+func (e *eligibility) says(st State, set placement.Set) placement.Set {
+	if len(st.Cannot) == 0 && st.Only == nil {
 		return set
 	}
 	if e.index == nil {
 		e.index = indexOf(e.meaning)
 	}
-	set = slices.Clone(set)
+	if st.Only != nil {
+		lacking := set
+		set = nil
+		for i := range e.meaning {
+			set.Add(i)
+		}
+		for _, vip := range st.Only {
+			if i, ok := e.index[vip]; ok && !lacking.Has(i) {
+				set.Del(i)
+			}
+		}
+	} else {
+		set = slices.Clone(set)
+	}
 	for _, vip := range st.Cannot {
 		if i, ok := e.index[vip]; ok {
 			set.Add(i)
@@ -35,17 +84,17 @@ func (e *eligibility) not(st State) placement.Set {
 	return set
 }
 
-// lacks is the part of it that the configuration decides. It is shared, and not to be changed.
-func (e *eligibility) lacks(st State) placement.Set {
-	if set, ok := e.lacking[st.Digest]; ok {
-		return set
-	}
-	l, _ := e.v.layoutOf(st)
+// isSame tells whether two lists of a state, which are never changed, are one.
+func isSame(a, b []string) bool {
+	return len(a) == len(b) && (a == nil) == (b == nil) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+// lacks is the part of it that the configuration decides.
+func (e *eligibility) lacks(l Layout) (set placement.Set) {
 	here := l.VIPs // sorted by name, as meaning is, unless somebody else wrote it
 	if !slices.IsSortedFunc(here, byName) {
 		here = slices.SortedFunc(slices.Values(here), byName)
 	}
-	var set placement.Set
 	for i, m := range e.meaning {
 		for len(here) > 0 && here[0].Name < m.Name {
 			here = here[1:]
@@ -54,10 +103,6 @@ func (e *eligibility) lacks(st State) placement.Set {
 			set.Add(i)
 		}
 	}
-	if e.lacking == nil {
-		e.lacking = map[string]placement.Set{}
-	}
-	e.lacking[st.Digest] = set
 	return set
 }
 

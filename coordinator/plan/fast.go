@@ -279,8 +279,7 @@ func (v *View) Watched() sentinel.Viewed {
 	for _, node := range sortedKeys(v.etcd.members) {
 		st := v.etcd.states[node].State
 		l, _ := v.layoutOf(st)
-		able := len(st.Cannot) == 0 || len(st.Cannot) < len(l.VIPs)
-		s.Members = append(s.Members, sentinel.Member{Ref: sentinel.Ref{Node: node, Rev: v.etcd.members[node].create}, Ready: v.ready(node) && able, Fast: st.Fast})
+		s.Members = append(s.Members, sentinel.Member{Ref: sentinel.Ref{Node: node, Rev: v.etcd.members[node].create}, Ready: v.ready(node) && !st.isUseless(l), Fast: st.Fast})
 	}
 	for _, node := range sortedKeys(v.etcd.evictions) {
 		s.Evicted = append(s.Evicted, sentinel.Ref{Node: node, Rev: v.etcd.evictions[node].MemberRev})

@@ -33,6 +33,15 @@ func decode[T any](value []byte, version func(*T) int) (T, error) {
 	return t, understood(version(&t), Format)
 }
 
+// decodeQuickly is decode for what there are thousands of.
+func decodeQuickly[T any](value []byte, fields func(*T, *scanner), version func(*T) int) (T, error) {
+	var t T
+	if len(value) <= maxValue && scan(value, func(s *scanner) { fields(&t, s) }) {
+		return t, understood(version(&t), Format)
+	}
+	return decode(value, version)
+}
+
 // understood says why a viplease of a format does not understand a value of another; nil when it does.
 func understood(value, reader int) error {
 	switch {

@@ -65,6 +65,7 @@ var hostileValues = []string{
 	`{"v":1,"vip":"VIP","node":"","contested":true,"wait_ms":NUMBER,"addresses":["ADDRESS"],"try":"x","writes":NEXT}`,
 	`{"v":1,"reg":"NAME","machine":"NAME","boot":"NAME"}`, `{"v":1,"reg":"REG","machine":"m-a","boot":"b-a"}`,
 	`{"v":1,"state":"NAME","why":"NAME","weight":NUMBER,"digest":"NAME","planner":NUMBER,"wait_ms":NUMBER,"cannot":["NAME","NAME"]}`,
+	`{"v":1,"state":"ready","weight":NUMBER,"digest":"DIGEST","planner":2,"wait_ms":NUMBER,"only":["NAME"],"because":["NAME"]}`,
 	`{"v":1,"state":"ready","weight":NUMBER,"digest":"DIGEST","planner":1,"wait_ms":NUMBER}`,
 	`{"v":1,"vips":[{"name":"NAME","addresses":["ADDRESS"],"prefer":["NAME"],"spread":"NAME"},{"name":"NAME","addresses":["ADDRESS"]}],"failback":true,"moves_per_round":NUMBER}`,
 	`{"v":1,"node":"NAME","member_rev":NUMBER,"by":"NAME","at":"9999-12-31T23:59:59Z"}`,

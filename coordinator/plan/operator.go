@@ -137,28 +137,14 @@ func (v *View) cannotHave(vip, node string) string {
 		return fmt.Sprintf("%s is not in the configuration of %s", vip, node)
 	case means >= 0 && !slices.Equal(l.VIPs[at].Addresses, meanings[means].Addresses):
 		return fmt.Sprintf("the configuration of %s gives %s other addresses", node, vip)
-	case slices.Contains(st.Cannot, vip):
-		return strings.TrimSuffix(fmt.Sprintf("%s cannot hold %s now: %s", node, vip, st.because(vip)), ": ")
+	case st.isUnable(vip):
+		return strings.TrimSuffix(fmt.Sprintf("%s cannot hold %s now: %s", node, vip, st.because(vip, l)), ": ")
 	case slices.Contains(st.Recovers, vip):
 		return fmt.Sprintf("%s can hold %s again since %s, and has to be able to for a while before it is given it", node, vip, st.Since.UTC().Format(time.RFC3339))
 	}
 	for _, c := range st.Checks {
 		if c.about(vip) {
 			return fmt.Sprintf("%s is not fit for %s: %s since %s", node, vip, c.text(), c.Since.UTC().Format(time.RFC3339))
-		}
-	}
-	return ""
-}
-
-// because says why a member cannot hold a VIP of its Cannot; "" if it did not say.
-func (s State) because(vip string) string {
-	why := ""
-	for i, name := range s.Cannot {
-		if i < len(s.Because) && s.Because[i] != "" {
-			why = s.Because[i]
-		}
-		if name == vip {
-			return why
 		}
 	}
 	return ""

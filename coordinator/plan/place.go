@@ -102,12 +102,13 @@ func (v *View) placementInput(p *placed) placement.Input {
 		}
 		in.VIPs = append(in.VIPs, x)
 	}
-	can := eligibility{v: v, meaning: meaning}
+	can := v.eligible(meaning)
 	for _, node := range sortedKeys(v.etcd.members) {
 		st := v.etcd.states[node].State
 		m := placement.Member{Node: node, Weight: st.Weight, Ready: v.ready(node) && !(node == v.cfg.Node && v.self.leaving)}
 		p.agreed = p.agreed && (!m.Ready || st.Digest == v.digest && st.Planner == Planner)
-		m.Cannot = can.not(st)
+		l, known := v.layoutOf(st)
+		m.Cannot = can.not(node, st, l, known)
 		if _, drained := v.etcd.drains[node]; st.State == StateJoining && !drained {
 			v.keeps(node, &m, in.VIPs)
 		}

@@ -46,7 +46,8 @@ type State struct {
 	WaitMS  int64     `json:"wait_ms"`           // its takeover wait W
 	Fast    bool      `json:"fast,omitempty"`    // it takes part in fast takeover
 	Cannot  []string  `json:"cannot,omitempty"`  // VIPs of that configuration which it cannot hold now
-	Because []string  `json:"because,omitempty"` // why not, for each of Cannot; "": as the one before
+	Only    []string  `json:"only,omitzero"`     // those that it can, where they are fewer: then all others count as in Cannot
+	Because []string  `json:"because,omitempty"` // why not, for each that it cannot hold, by name; "", or none: as the one before
 
 	Checks   []CheckState `json:"checks,omitempty"`   // health checks that do not pass there
 	Recovers []string     `json:"recovers,omitempty"` // VIPs that it could not hold a while ago, and can again
@@ -158,7 +159,7 @@ func decodeMember(value []byte) (Member, error) {
 }
 
 func decodeState(value []byte) (State, error) {
-	s, err := decode(value, func(s *State) int { return s.V })
+	s, err := decodeQuickly(value, (*State).scan, func(s *State) int { return s.V })
 	s.Weight = min(max(s.Weight, 1), 1000)
 	return s, err
 }
@@ -191,7 +192,7 @@ func decodeLayout(value []byte) (Layout, error) {
 // decodeClaim also holds the claim against its key's name and etcd's version of it: the protocol knows the version that each of its writes will get, so a
 // value that was copied or edited by hand gives itself away.
 func decodeClaim(vip string, value []byte, version int64) (Claim, error) {
-	c, err := decode(value, func(c *Claim) int { return c.V })
+	c, err := decodeQuickly(value, (*Claim).scan, func(c *Claim) int { return c.V })
 	switch {
 	case err != nil:
 		return c, err

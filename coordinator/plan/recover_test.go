@@ -27,13 +27,13 @@ func TestLinkThatComesBackIsNotTrustedAtOnce(t *testing.T) {
 	down := PlacesObserved{map[string]Place{"web": {Why: "net1 is down"}}}
 	up := placesOf(d.v.cfg)
 	d.tell(down)
-	if st := d.published(); fmt.Sprint(st.Cannot, st.Because, st.Recovers) != "[web] [net1 is down] []" {
+	if st := d.published(); fmt.Sprint(st.unable(d.v.layout), st.Because, st.Recovers) != "[web] [net1 is down] []" {
 		t.Fatalf("down: %+v", st)
 	}
 	d.answer()
 	d.tell(up)
 	st := d.published()
-	if fmt.Sprint(st.Cannot, st.Recovers) != "[] [web]" {
+	if fmt.Sprint(st.unable(d.v.layout), st.Recovers) != "[] [web]" {
 		t.Fatalf("up again: %+v", st)
 	}
 	since := st.Since
@@ -112,6 +112,8 @@ func TestNodeThatCanHoldNothingIsUnfit(t *testing.T) {
 		{State{}, StateReady, ""},
 		{State{Cannot: []string{"web"}, Because: []string{"net1 is down"}}, StateReady, "cannot hold web: net1 is down"},
 		{State{Cannot: []string{"dns", "web"}, Because: []string{"net1 is down", ""}}, "unfit", "cannot hold any VIP: net1 is down"},
+		{State{Only: []string{"dns"}, Because: []string{"net1 is down"}}, StateReady, "cannot hold web: net1 is down"},
+		{State{Only: []string{}, Because: []string{"net1 is down"}}, "unfit", "cannot hold any VIP: net1 is down"},
 		{State{Recovers: []string{"dns", "web"}}, StateJoining, "can hold dns, web again, and is given what others hold when that has been so for a while"},
 	} {
 		st := tt.said

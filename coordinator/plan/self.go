@@ -298,7 +298,9 @@ func (v *View) adopt(now time.Duration) {
 	if v.etcd.states[v.cfg.Node].State.State == StateReady {
 		v.self.mature = now - v.cfg.Mature
 	}
-	for _, vip := range append(slices.Clone(v.etcd.states[v.cfg.Node].Cannot), v.etcd.states[v.cfg.Node].Recovers...) {
+	said := v.etcd.states[v.cfg.Node].State
+	l, _ := v.layoutOf(said)
+	for _, vip := range slices.Concat(said.unable(l), said.Recovers) {
 		if l := v.local[vip]; l != nil {
 			l.able = now
 		}

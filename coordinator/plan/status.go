@@ -120,17 +120,17 @@ func (v *View) holdsBack(m *MemberStatus, st State) {
 		}
 		m.Why = text
 	}
-	switch {
-	case len(st.Cannot) > 0:
-		text := fmt.Sprintf("cannot hold %s", shorten(st.Cannot))
-		if all(st.Cannot) {
+	switch unable := st.unable(l); {
+	case len(unable) > 0:
+		text := fmt.Sprintf("cannot hold %s", shorten(unable))
+		if all(unable) {
 			text = "cannot hold any VIP"
 		}
-		if why := st.because(st.Cannot[0]); why != "" {
+		if why := st.because(unable[0], l); why != "" {
 			text += ": " + why
 		}
 		say(text)
-		if m.State == StateReady && all(st.Cannot) {
+		if m.State == StateReady && all(unable) {
 			m.State = "unfit"
 		}
 	case len(st.Recovers) > 0:

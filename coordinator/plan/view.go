@@ -26,18 +26,19 @@ type View struct {
 	era       uint64   // goes on whenever something has happened that may concern any VIP
 	lists     lists    // as they were last found
 
-	notBefore  time.Duration // nothing is taken or shown before: the store went back
-	readAt     time.Duration // when the kernel's addresses are due to be read
-	reading    bool
-	observed   bool // the kernel has been read: until then an address may be up that this process does not know
-	layoutBusy bool
-	slotting   bool // an offer that takes a slot of a round is under way
-	tries      int  // attempt ids used
-	placed     *placed
-	plain      *bool // the answer of uniform; nil: not known
-	notes      []Note
-	orders     orders
-	remember   int // counts what changes the answer of Remember
+	notBefore   time.Duration // nothing is taken or shown before: the store went back
+	readAt      time.Duration // when the kernel's addresses are due to be read
+	reading     bool
+	observed    bool // the kernel has been read: until then an address may be up that this process does not know
+	layoutBusy  bool
+	slotting    bool // an offer that takes a slot of a round is under way
+	tries       int  // attempt ids used
+	placed      *placed
+	eligibility *eligibility // of the last placement
+	plain       *bool        // the answer of uniform; nil: not known
+	notes       []Note
+	orders      orders
+	remember    int // counts what changes the answer of Remember
 }
 
 // New returns the view of a node that knows nothing yet.
