@@ -19,8 +19,9 @@ var allowed = map[string][]string{
 	"sentinel":              {},
 	"control":               {"coordinator"},
 	"metrics":               {"coordinator"},
-	"health":                {}, "hooks": {}, "sockets": {}, "importer": {},
-	"manual": {"config"},
+	"health":                {}, "hooks": {}, "sockets": {},
+	"importer": {"config"},
+	"manual":   {"config"},
 }
 
 // pure packages do no I/O, ask no clock and start nothing.

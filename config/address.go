@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Address is one address of a VIP.
@@ -108,11 +110,11 @@ func cutDev(s string) (addresses, dev string, err error) {
 	case len(fields) == 1 && fields[0] != "dev":
 		return fields[0], "", nil
 	case len(fields) == 3 && fields[1] == "dev":
-		if why := badInterface(fields[2]); why != "" {
+		if why := BadInterface(fields[2]); why != "" {
 			return "", "", fmt.Errorf("%s is no interface name: %s; write it as \"ip link\" shows it", quote(fields[2]), why)
 		}
 		return fields[0], fields[2], nil
-	case len(fields) == 2 && fields[1] != "dev" && badInterface(fields[1]) == "":
+	case len(fields) == 2 && fields[1] != "dev" && BadInterface(fields[1]) == "":
 		return "", "", fmt.Errorf("%s is not understood; write %s", quote(s), quote(fields[0]+" dev "+fields[1]))
 	case len(fields) == 0:
 		return "", "", errors.New(`"" is no address; write one such as "192.0.2.10", or remove it`)
@@ -120,19 +122,22 @@ func cutDev(s string) (addresses, dev string, err error) {
 	return "", "", fmt.Errorf(`%s is not understood; write it as "192.0.2.10", "192.0.2.10/32 dev eth0" or, in a pool, "192.0.2.10-192.0.2.19"`, quote(s))
 }
 
-// badInterface says why the kernel would not take the name of an interface
-// (dev_valid_name in net/core/dev.c, which also limits it to 15 bytes).
-func badInterface(name string) string {
+// BadInterface says why a name is none of an interface of Linux, or "": what
+// the kernel does not take (dev_valid_name in net/core/dev.c, IFNAMSIZ), and
+// what cannot be in a line of text.
+func BadInterface(name string) string {
 	const most = 15
 	switch {
 	case len(name) > most:
 		return fmt.Sprintf("it has %d bytes, at most %d are allowed", len(name), most)
 	case name == "." || name == "..":
 		return "it is a name of a folder"
+	case !utf8.ValidString(name):
+		return "it is not UTF-8"
 	}
 	for _, r := range name {
-		if r == '/' || r == ':' || r <= ' ' || r == 0x7f {
-			return fmt.Sprintf("it contains %q", r)
+		if r == '/' || r == ':' || !unicode.IsGraphic(r) || unicode.IsSpace(r) {
+			return fmt.Sprintf("it contains %+q", r)
 		}
 	}
 	return ""
@@ -149,15 +154,15 @@ func parseHost(s string) (netip.Addr, error) {
 	case addr.Is4In6():
 		return addr, fmt.Errorf("%s is an IPv4 address written as IPv6; write %q", quote(s), addr.Unmap())
 	}
-	if kind := notAHost(addr); kind != "" {
+	if kind := NotAHost(addr); kind != "" {
 		return addr, fmt.Errorf("%s is %s; write an address that one host can have", quote(s), kind)
 	}
 	return addr, nil
 }
 
-// notAHost says what else an address is that no single host of a LAN can
-// have (RFC 6890 and its registries).
-func notAHost(addr netip.Addr) string {
+// NotAHost says what else an address is that no single host of a LAN can
+// have (RFC 6890 and its registries), or "".
+func NotAHost(addr netip.Addr) string {
 	switch {
 	case addr.IsUnspecified():
 		return "the unspecified address"

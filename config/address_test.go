@@ -64,7 +64,7 @@ func TestInterfaceNames(t *testing.T) {
 		"e": true, "eth0.100": true, "br-0@x": true, "a23456789012345": true, "a234567890123456": false,
 		".": false, "..": false, "...": true, "a b": false, "a\x7f": false, "a/": false, "a:": false,
 	} {
-		if why := badInterface(name); (why == "") != good {
+		if why := BadInterface(name); (why == "") != good {
 			t.Errorf("%q: %q", name, why)
 		}
 	}

@@ -147,7 +147,7 @@ func (c Check) describe() string {
 		about = count(len(c.VIPs), "VIP")
 	}
 	s := fmt.Sprintf("%s: %s every %s within %s; fails after %d, passes after %d; for %s",
-		c.Name, what, short(c.Interval), short(c.Timeout), c.Fall, c.Rise, about)
+		c.Name, what, Short(c.Interval), Short(c.Timeout), c.Fall, c.Rise, about)
 	if c.Require {
 		s += ", which are not held where it fails"
 	}

@@ -17,19 +17,19 @@ func (c Config) Describe(w io.Writer) {
 	if c.Weight != 1 {
 		weight = fmt.Sprintf(" with weight %d", c.Weight)
 	}
-	line("group", "%s; this node is %s%s, ready %s after it joined", c.Group, c.Node, weight, short(c.Mature))
+	line("group", "%s; this node is %s%s, ready %s after it joined", c.Group, c.Node, weight, Short(c.Mature))
 	line("etcd", "%s, keys under %s/%s/", c.Etcd.describe(), c.Etcd.Prefix, c.Group)
 	line("vips", "%s", describeVIPs(c.VIPs))
 	l := c.Lease
 	line("lease", "ttl %s, hold %s, a check every %s with a timeout of %s",
-		short(l.TTL), short(l.Hold), short(l.CheckInterval), short(l.CheckTimeout))
+		Short(l.TTL), Short(l.Hold), Short(l.CheckInterval), Short(l.CheckTimeout))
 	wait := l.Wait()
-	line("takeover", "W = (timeout + hold + %s) x 1.002 + %s = %.2fs", short(lateness), short(waitMargin), wait.Seconds())
+	line("takeover", "W = (timeout + hold + %s) x 1.002 + %s = %.2fs", Short(lateness), Short(waitMargin), wait.Seconds())
 	line("", "a dead host is replaced after ttl + 0..%s + W = %.1fs to %.1fs",
-		short(RegistrationJitter), (l.TTL + wait).Seconds(), (l.TTL + RegistrationJitter + wait).Seconds())
+		Short(RegistrationJitter), (l.TTL + wait).Seconds(), (l.TTL + RegistrationJitter + wait).Seconds())
 	if c.Takeover.Fast {
 		line("", "fast: after %d unanswered probes, %s apart, and a grace of %s: %s",
-			c.Takeover.Misses, short(c.Takeover.ProbeInterval), short(c.Takeover.Grace), short(c.Takeover.Suspicion()))
+			c.Takeover.Misses, Short(c.Takeover.ProbeInterval), Short(c.Takeover.Grace), Short(c.Takeover.Suspicion()))
 	}
 	line("balance", "%s", c.Balance.describe())
 	if !c.ResetConnections {
@@ -41,7 +41,7 @@ func (c Config) Describe(w io.Writer) {
 	if hooks := c.Hooks.describe(); hooks != "" {
 		line("hooks", "%s", hooks)
 	}
-	line("announce", "again every %s; neighbours are looked for every %s and told directly", short(c.Announce.Refresh), short(c.Announce.ARPCache))
+	line("announce", "again every %s; neighbours are looked for every %s and told directly", Short(c.Announce.Refresh), Short(c.Announce.ARPCache))
 	for _, n := range c.Announce.Notify {
 		line("", "%s", n.describe())
 	}
@@ -79,9 +79,9 @@ func (b Balance) describe() string {
 	case 0:
 		return "no VIP moves for balance; " + home
 	case All:
-		return fmt.Sprintf("all moves at once, a round every %s; %s", short(b.Interval), home)
+		return fmt.Sprintf("all moves at once, a round every %s; %s", Short(b.Interval), home)
 	}
-	return fmt.Sprintf("at most %s every %s; %s", count(b.MovesPerRound, "move"), short(b.Interval), home)
+	return fmt.Sprintf("at most %s every %s; %s", count(b.MovesPerRound, "move"), Short(b.Interval), home)
 }
 
 func (n Notify) describe() string {
@@ -151,10 +151,10 @@ func (c Config) Warnings() []string {
 		warn("%s not /32 or /128 (%s is the first): the kernel adds a route to the subnet with each and removes it with each; leave the length out", countAre(long, "address"), example)
 	}
 	if wait := c.Lease.Wait(); c.Mature < wait {
-		warn("mature %s is shorter than W %.2fs: after a start of all nodes the VIPs still take W to come up", short(c.Mature), wait.Seconds())
+		warn("mature %s is shorter than W %.2fs: after a start of all nodes the VIPs still take W to come up", Short(c.Mature), wait.Seconds())
 	}
 	if c.Takeover.Fast && c.Takeover.Suspicion() >= c.Lease.Wait() {
-		warn("fast takeover needs %s of silence, no less than W; shorten probe_interval, misses or grace", short(c.Takeover.Suspicion()))
+		warn("fast takeover needs %s of silence, no less than W; shorten probe_interval, misses or grace", Short(c.Takeover.Suspicion()))
 	}
 	if c.Etcd.Username != "" && !c.Etcd.Secure() {
 		warn("the password of etcd user %s crosses the network in clear text; write https endpoints", c.Etcd.Username)

@@ -4,18 +4,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // hint says which key was probably meant by an unknown one in the table
 // named section: the nearest of that table, else the same key elsewhere.
 func hint(section, key string, known map[string][]string) string {
-	best, least := "", max(2, len(key)/3)+1
-	for _, k := range known[section] {
-		if d := distance(key, k); d < least {
-			best, least = k, d
-		}
-	}
-	if best != "" {
+	if best := Nearest(key, known[section]); best != "" {
 		return fmt.Sprintf("; did you mean %s?", best)
 	}
 	for _, s := range slices.Sorted(maps.Keys(known)) {
@@ -24,6 +19,18 @@ func hint(section, key string, known map[string][]string) string {
 		}
 	}
 	return "; remove it"
+}
+
+// Nearest returns the word that was probably meant, or "" where none is near.
+// Capital letters are as good as small ones.
+func Nearest(written string, words []string) string {
+	best, least := "", max(2, len(written)/3)+1
+	for _, w := range words {
+		if d := distance(strings.ToLower(written), strings.ToLower(w)); d < least {
+			best, least = w, d
+		}
+	}
+	return best
 }
 
 // distance is the number of letters to insert, remove or replace to get from

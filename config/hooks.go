@@ -35,5 +35,5 @@ func (h Hooks) describe() string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return strings.Join(parts, "; ") + "; killed after " + short(h.Timeout)
+	return strings.Join(parts, "; ") + "; killed after " + Short(h.Timeout)
 }

@@ -50,7 +50,7 @@ func parseTarget(s string) (Range, string, error) {
 	if err != nil {
 		return Range{}, "", err
 	}
-	if p, err := netip.ParsePrefix(hosts); err == nil && !p.Addr().Is4In6() && notAHost(p.Addr()) == "" {
+	if p, err := netip.ParsePrefix(hosts); err == nil && !p.Addr().Is4In6() && NotAHost(p.Addr()) == "" {
 		return Range{p.Masked().Addr(), lastOf(p)}, dev, nil
 	}
 	if strings.Contains(hosts, "/") {

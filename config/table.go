@@ -215,17 +215,17 @@ func (t table) duration(key string, absent, least, most time.Duration) time.Dura
 	}
 	s, ok := v.(string)
 	if !ok {
-		t.wrongType(key, v, fmt.Sprintf("a string with a unit such as %q", short(absent)))
+		t.wrongType(key, v, fmt.Sprintf("a string with a unit such as %q", Short(absent)))
 		return absent
 	}
 	d, err := time.ParseDuration(s)
 	switch {
 	case err != nil:
-		t.problem(key, "%s is not a duration; write a number with a unit (ms, s, m, h) such as %q", quote(s), short(absent))
+		t.problem(key, "%s is not a duration; write a number with a unit (ms, s, m, h) such as %q", quote(s), Short(absent))
 	case d < least:
-		t.problem(key, "%s is under %s; write at least %q", quote(s), short(least), short(least))
+		t.problem(key, "%s is under %s; write at least %q", quote(s), Short(least), Short(least))
 	case d > most:
-		t.problem(key, "%s is over %s; write at most %q", quote(s), short(most), short(most))
+		t.problem(key, "%s is over %s; write at most %q", quote(s), Short(most), Short(most))
 	default:
 		return d
 	}
@@ -237,7 +237,7 @@ func (t table) seconds(key string, absent, least, most time.Duration) time.Durat
 	d := t.duration(key, absent, least, most)
 	t.wantDuration(key, "duration, whole seconds", least, most)
 	if whole := roundUp(d, time.Second); whole != d {
-		t.problem(key, "%s is not whole seconds; write %q", t.written(key), short(whole))
+		t.problem(key, "%s is not whole seconds; write %q", t.written(key), Short(whole))
 		return absent
 	}
 	return d
@@ -368,8 +368,8 @@ func quote(s string) string {
 	return strconv.Quote(s)
 }
 
-// short writes a duration as people do: "1m", not "1m0s".
-func short(d time.Duration) string {
+// Short writes a duration as people do: "1m", not "1m0s".
+func Short(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

@@ -84,7 +84,7 @@ func readLease(t table) Lease {
 	l.CheckTimeout = t.duration("check_timeout", l.CheckInterval, minCheck, maxCheck)
 	if l.CheckTimeout < l.CheckInterval {
 		t.problem("check_timeout", "%s is under check_interval, %s; write at least %q, or a shorter check_interval",
-			t.written("check_timeout"), short(l.CheckInterval), short(l.CheckInterval))
+			t.written("check_timeout"), Short(l.CheckInterval), Short(l.CheckInterval))
 	}
 	l.Hold = t.seconds("hold", minHold, holdNeeded(l.CheckTimeout), maxTimer)
 	return l
@@ -105,7 +105,7 @@ func readBalance(t table, l Lease) Balance {
 	}
 	if least := 2 * (l.CheckTimeout + handOver); b.Interval < least {
 		t.problem("interval", "%s is under 2 x (check_timeout %s + %s for a hand-over) = %s; write at least %q",
-			t.written("interval"), short(l.CheckTimeout), short(handOver), short(least), short(least))
+			t.written("interval"), Short(l.CheckTimeout), Short(handOver), Short(least), Short(least))
 	}
 	t.want("moves_per_round", `"all" or a whole number`, "0", "")
 	moves, _ := t.value("moves_per_round")

@@ -70,7 +70,7 @@ func TestShort(t *testing.T) {
 		20 * time.Hour:                "20h",
 		20*time.Hour + 10*time.Minute: "20h10m",
 	} {
-		got := short(d)
+		got := Short(d)
 		if got != want {
 			t.Errorf("%s is written %s, want %s", d, got, want)
 		}

@@ -30,7 +30,7 @@ func (t table) wantNumber(key string, least, most int) {
 func (t table) wantDuration(key, kind string, least, most time.Duration) {
 	lowest := ""
 	if least > 0 {
-		lowest = short(least)
+		lowest = Short(least)
 	}
-	t.want(key, kind, lowest, short(most))
+	t.want(key, kind, lowest, Short(most))
 }

@@ -31,38 +31,3 @@ func toName(s string) string {
 	}
 	return strings.Trim(string(b), "-")
 }
-
-// nearest returns the word that was probably meant, or "".
-func nearest(s string, words []string) string {
-	best, least := "", max(2, len(s)/3)+1
-	for _, w := range words {
-		if d := distance(strings.ToLower(s), strings.ToLower(w)); d < least {
-			best, least = w, d
-		}
-	}
-	return best
-}
-
-// distance is the number of bytes to insert, remove or replace to get from a
-// to b (Levenshtein), bounded: what is far longer counts as far.
-func distance(a, b string) int {
-	if len(a) > len(b)+16 {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := diagonal
-			if a[i] != b[j] {
-				d = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], d
-		}
-	}
-	return row[len(b)]
-}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // placeholder stands for the endpoints of etcd, which no other program knows.
@@ -187,18 +186,6 @@ func printList(p *printer, key string, list []string) {
 		p.line("    %s,", q)
 	}
 	p.line("]")
-}
-
-// short writes a duration as people do: "5m", not "5m0s".
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 // toml writes a basic string. s has no control characters and is valid UTF-8.

@@ -3,9 +3,8 @@ package importer
 import (
 	"fmt"
 	"net/netip"
-	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"viplease/config"
 )
 
 // maxVIPs is how many VIPs a configuration of viplease may have.
@@ -67,11 +66,11 @@ func newUnits(file string) *units {
 // take makes an address of what was written, or tells why not.
 func (us *units) take(directive string, a address) (address, bool) {
 	addr := a.prefix.Addr()
-	if kind := notAHost(addr); kind != "" {
+	if kind := config.NotAHost(addr); kind != "" {
 		us.problem(a.line, directive, "%s is %s, which no host can have; remove it", addr, kind)
 		return a, false
 	}
-	if why := badInterface(a.dev); a.dev != "" && why != "" {
+	if why := config.BadInterface(a.dev); a.dev != "" && why != "" {
 		us.problem(a.line, directive, "%s is no name of an interface: %s; write it as \"ip link\" shows it", quote(a.dev), why)
 		return a, false
 	}
@@ -207,24 +206,6 @@ func ranges(list []unit) []string {
 	return all
 }
 
-// notAHost says what else an address is that no single host of a LAN can
-// have, as package config judges.
-func notAHost(addr netip.Addr) string {
-	switch {
-	case addr.IsUnspecified():
-		return "the unspecified address"
-	case addr.IsLoopback():
-		return "a loopback address"
-	case addr.IsMulticast():
-		return "a multicast address"
-	case addr.Is4() && addr.As4()[0] == 0:
-		return `in "this network" 0.0.0.0/8`
-	case addr.Is4() && addr.As4()[0] >= 240:
-		return "in the reserved block 240.0.0.0/4"
-	}
-	return ""
-}
-
 // badLength says why viplease would not take the length of a prefix.
 func badLength(p netip.Prefix) string {
 	least := 8
@@ -239,27 +220,6 @@ func badLength(p netip.Prefix) string {
 		return "is the address of the subnet itself"
 	case free >= 2 && last:
 		return "is the broadcast address of " + p.Masked().String()
-	}
-	return ""
-}
-
-// badInterface says why a name is none of an interface of Linux
-// (dev_valid_name in net/core/dev.c, IFNAMSIZ), or cannot be in a line of
-// text.
-func badInterface(name string) string {
-	const most = 15
-	switch {
-	case len(name) > most:
-		return fmt.Sprintf("it has %d bytes, at most %d are allowed", len(name), most)
-	case name == "." || name == ".." || strings.ContainsAny(name, "/:"):
-		return "it cannot be the name of a file"
-	case !utf8.ValidString(name):
-		return "it is not UTF-8"
-	}
-	for _, r := range name {
-		if !unicode.IsGraphic(r) || unicode.IsSpace(r) {
-			return fmt.Sprintf("it contains %+q", r)
-		}
 	}
 	return ""
 }

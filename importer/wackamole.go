@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"viplease/config"
 )
 
 // Bounds of viplease's timers, as package config has them.
@@ -95,13 +97,13 @@ func (w *wackamole) translate(s statement) {
 func (w *wackamole) time(s statement, least, most time.Duration) string {
 	t := s.value
 	if t.hours {
-		w.note(s.line, s.name, "%s was %s to Wackamole, which did not multiply hours, and is written so; write the hours into the TOML if they were meant", t.raw, short(t.took))
+		w.note(s.line, s.name, "%s was %s to Wackamole, which did not multiply hours, and is written so; write the hours into the TOML if they were meant", t.raw, config.Short(t.took))
 	}
 	fit := min(max(t.took, least), most)
 	if fit != t.took {
-		w.note(s.line, s.name, "%s is written as %s: viplease takes %s to %s", t.raw, short(fit), short(least), short(most))
+		w.note(s.line, s.name, "%s is written as %s: viplease takes %s to %s", t.raw, config.Short(fit), config.Short(least), config.Short(most))
 	}
-	return short(fit)
+	return config.Short(fit)
 }
 
 // group takes the name of the Spread group, as far as it is a name here.

@@ -3,6 +3,8 @@ package importer
 import (
 	"slices"
 	"strings"
+
+	"viplease/config"
 )
 
 // statement is a directive with what follows it. Those in a Balance block
@@ -154,7 +156,7 @@ func (g *grammar) stranger(t token) {
 		if slices.Contains(keepalivedWords, t.raw) {
 			hint = ", but of keepalived; import the file as keepalived's"
 		}
-		if near := nearest(name, directives); near != "" {
+		if near := config.Nearest(name, directives); near != "" {
 			hint = "; did you mean " + near + "?"
 		}
 		g.problem(t.line, "", "%s is no directive of Wackamole%s", quote(t.raw), hint)

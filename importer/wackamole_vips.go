@@ -1,6 +1,10 @@
 package importer
 
-import "fmt"
+import (
+	"fmt"
+
+	"viplease/config"
+)
 
 // interfaces takes the VIPs of one VirtualInterfaces.
 func (w *wackamole) interfaces(s statement) {
@@ -116,11 +120,11 @@ func (w *wackamole) notice(directive string, e entry) {
 	const most = 1000 // a second, as viplease allows
 	t := e.addresses[0]
 	hosts := t.prefix.Masked()
-	if kind := notAHost(hosts.Addr()); kind != "" {
+	if kind := config.NotAHost(hosts.Addr()); kind != "" {
 		w.note(e.line, directive, "%s is left out: %s is %s", hosts, hosts.Addr(), kind)
 		return
 	}
-	if why := badInterface(t.iface); t.iface != "" && why != "" {
+	if why := config.BadInterface(t.iface); t.iface != "" && why != "" {
 		w.problem(e.line, directive, "%s is no name of an interface: %s; write it as \"ip link\" shows it", quote(t.iface), why)
 		return
 	}
