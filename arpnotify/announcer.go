@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// defaultRate is what Config.Rate means when it is 0: of 300 IPv4 addresses the last is announced after 0.24 s.
+// defaultRate is what Config.Rate means when it is 0: 300 IPv4 addresses have been announced twice after a second.
 const defaultRate = 1000
 
 var (
@@ -35,7 +35,8 @@ type Config struct {
 	// Settle is when after the first frame of an address one more announcement is made: the time by which a former
 	// holder is certainly gone. 0: none.
 	Settle time.Duration
-	// Rate is the number of frames per second and link, after a burst of 128. 0: 1000.
+	// Rate is the number of frames per second and link, after a burst of 128. First frames do not wait for it, though they
+	// count: ten times as many of them may leave a second, after a burst of 512. 0: 1000.
 	Rate int
 }
 
@@ -154,7 +155,7 @@ func (a *Announcer) stop() {
 }
 
 // Announce sends the first announcement of addr on link before it returns and repeats it on the schedule, see the
-// package documentation, until Stop. Only when more than 64 addresses come at once is the first one left to Run, which
+// package documentation, until Stop. Only when more than 512 addresses come at once is the first one left to Run, which
 // sends it at the pace. For an address that is announced already, allowed replaces the earlier one, the schedule goes
 // on and the error is nil.
 //
@@ -163,7 +164,7 @@ func (a *Announcer) stop() {
 //
 // An error says why the link cannot send now. The address is announced all the same, as soon as the link can, except
 // when the error is about the arguments or is ErrStopped. Announce waits for no queue. It waits for a turn of the
-// schedule, 128 frames at most (0.4 ms), and the first time on a link for the kernel's list of interfaces.
+// schedule, 640 frames at most (2 ms), and the first time on a link for the kernel's list of interfaces.
 func (a *Announcer) Announce(link string, addr netip.Addr, allowed func() bool) error {
 	return a.begin(link, addr, allowed, false)
 }

@@ -29,9 +29,10 @@
 //
 // # How many at once?
 //
-// 128 frames per link at once, then Config.Rate per second; neighbours have a pace of their own, a notice has the one that
-// it asks for. What is sent least often goes first: when 300 addresses are
-// acquired together, the first frame of each leaves before any second one, and new addresses overtake refreshes.
+// The first frame of an address at once, for 512 addresses of a link, and of more than that at ten times Config.Rate: until
+// it has left, neighbours send to the former holder. Of the others 128 at once and then Config.Rate per second, first frames
+// counted; neighbours have a pace of their own, a notice has the one that it asks for. What was sent least often goes first,
+// so new addresses overtake repeats and refreshes.
 //
 // # What must never be sent?
 //

@@ -28,9 +28,10 @@ const (
 type link struct {
 	name    string
 	addrs   map[netip.Addr]*announcement
-	waiting queue // by time: not due yet
-	ready   queue // by rank: due, held up by the pace or a failure
-	pace    pace
+	waiting queue         // by time: not due yet
+	ready   queue         // by rank: due, held up by the pace or a failure
+	pace    pace          // of all frames, though first ones do not wait for it
+	firsts  pace          // of first frames
 	desks   []*desk       // who is told directly; nil: nobody said so far
 	deskAt  time.Duration // not before: the send queue was full
 
@@ -48,6 +49,7 @@ func newLink(name string, interval time.Duration) *link {
 		waiting: queue{less: byDue},
 		ready:   queue{less: byRank},
 		pace:    pace{interval: interval, burst: burst},
+		firsts:  pace{interval: interval / perFirst, burst: firstBurst},
 	}
 }
 
@@ -55,7 +57,7 @@ func newLink(name string, interval time.Duration) *link {
 // link cannot send; what was due then stays due.
 func (a *Announcer) pump(l *link, now time.Duration) error {
 	l.promote(now)
-	if l.ready.Len() == 0 || l.pace.next() > now {
+	if l.readyAt() > now {
 		return nil
 	}
 	f, err := a.look(l)
@@ -66,7 +68,8 @@ func (a *Announcer) pump(l *link, now time.Duration) error {
 		l.restart(now)
 	}
 	l.mac = f.mac
-	for n := l.ready.front(); n != nil && l.pace.next() <= now; n = l.ready.front() {
+	for l.readyAt() <= now {
+		n := l.ready.front()
 		switch err := a.sendNext(l, n, f); {
 		case errors.Is(err, errFull):
 			a.counters.Deferred++
@@ -120,6 +123,9 @@ func (a *Announcer) sent(l *link, n *announcement, now time.Duration) {
 		a.counters.SentIPv6++
 	}
 	l.pace.spend(now)
+	if n.first() {
+		l.firsts.spend(now)
+	}
 	l.retryAt, l.backoff = 0, 0
 	if l.failure != "" {
 		a.log.Info("link announces again", "link", l.name, "after", l.failure)
@@ -198,6 +204,17 @@ func (l *link) restart(now time.Duration) {
 	}
 }
 
+// readyAt is when the pace lets the next of what is due pass; never, if nothing is due.
+func (l *link) readyAt() time.Duration {
+	switch n := l.ready.front(); {
+	case n == nil:
+		return never
+	case n.first():
+		return l.firsts.next()
+	}
+	return l.pace.next()
+}
+
 // next is when l has to be pumped again.
 func (l *link) next(now time.Duration) time.Duration {
 	at := never
@@ -206,7 +223,7 @@ func (l *link) next(now time.Duration) time.Duration {
 	}
 	if l.ready.Len() > 0 {
 		at = min(at, now)
-		if p := l.pace.next(); p > now {
+		if p := l.readyAt(); p > now {
 			at = max(p, now+paceStep)
 		}
 	} else {

@@ -181,6 +181,7 @@ func TestAskedBeforeEachFrame(t *testing.T) {
 	})
 }
 
+// The first frame of each address leaves at once, whatever else is due; second frames and repeats are paced.
 func TestManyAtOnce(t *testing.T) {
 	const n = 300
 	inBubble(t, Config{Rate: 1000}, func(t *testing.T, r *rig) {
@@ -190,55 +191,76 @@ func TestManyAtOnce(t *testing.T) {
 			}
 		}
 		shots := r.lan.take()
-		if len(shots) != burst {
-			t.Errorf("%d frames at once, want %d", len(shots), burst)
+		if firsts, others := apart(shots); len(firsts) != n || len(others) > burst/2 {
+			t.Errorf("%d addresses announced at once and %d other frames, want all %d", len(firsts), len(others), n)
 		}
-		pass(200 * time.Millisecond)
+		pass(400 * time.Millisecond)
 		paced := r.lan.take()
 		instants := make(map[time.Duration]bool)
 		for _, s := range paced {
 			instants[s.at] = true
 		}
-		if most := int(200*time.Millisecond/paceStep) + 1; len(instants) > most || len(paced) < 190 {
-			t.Errorf("%d frames at %d instants, want 200 in groups", len(paced), len(instants))
+		if most := int(400*time.Millisecond/paceStep) + 1; len(instants) > most || len(paced) < 150 {
+			t.Errorf("%d frames at %d instants, want 180 in groups", len(paced), len(instants))
 		}
 		pass(time.Minute)
 		shots = append(append(shots, paced...), r.lan.take()...)
 		if want := n * 2 * len(repeats); len(shots) != want {
 			t.Errorf("%d frames, want %d", len(shots), want)
 		}
-		checkPace(t, shots, time.Millisecond)
-		seen := make(map[string]int)
-		firsts := 0
-		var lastFirst time.Duration
-		for _, s := range shots {
-			key := s.addr.String() + s.kind
-			if seen[key]++; s.kind != "request" {
-				continue
-			}
-			if seen[key] == 1 {
-				firsts, lastFirst = firsts+1, s.at-shots[0].at
-			} else if firsts < n {
-				t.Fatalf("%s announced again %v in, %d addresses are still unannounced", s.addr, s.at-shots[0].at, n-firsts)
-			}
-		}
-		if lastFirst > (n-64)*time.Millisecond+2*paceStep {
-			t.Errorf("the last address was first announced after %v", lastFirst)
-		}
+		_, others := apart(shots)
+		checkPace(t, others, burst, time.Millisecond)
 	})
 }
 
-// checkPace holds every stretch of shots against the bucket: burst at once and one more per interval.
-func checkPace(t *testing.T, shots []shot, interval time.Duration) {
+// More first frames than a receiver bears at once are paced, and no other frame comes between them.
+func TestVeryManyAtOnce(t *testing.T) {
+	const n = 2000
+	inBubble(t, Config{Rate: 1000}, func(t *testing.T, r *rig) {
+		for i := range n {
+			_ = r.Announce("eth0", nthAddr(i), yes)
+		}
+		if firsts, _ := apart(r.lan.take()); len(firsts) != firstBurst {
+			t.Errorf("%d addresses announced at once, want %d", len(firsts), firstBurst)
+		}
+		pass((n-firstBurst)*time.Millisecond/perFirst + 2*paceStep)
+		shots := r.lan.take()
+		firsts, others := apart(shots)
+		if len(firsts) != n-firstBurst || len(others) > 0 {
+			t.Errorf("then %d addresses announced and %d other frames, want %d and none", len(firsts), len(others), n-firstBurst)
+		}
+		checkPace(t, firsts, firstBurst, time.Millisecond/perFirst)
+		pass(time.Minute)
+		_, others = apart(r.lan.take())
+		checkPace(t, others, burst, time.Millisecond)
+	})
+}
+
+// apart are the requests, of which each address has had none before, and all other frames.
+func apart(shots []shot) (firsts, others []shot) {
+	seen := make(map[netip.Addr]bool)
+	for _, s := range shots {
+		if s.kind == "request" && !seen[s.addr] {
+			firsts = append(firsts, s)
+		} else {
+			others = append(others, s)
+		}
+		seen[s.addr] = true
+	}
+	return firsts, others
+}
+
+// checkPace holds every stretch of shots against the bucket: most at once and one more per interval.
+func checkPace(t *testing.T, shots []shot, most int, interval time.Duration) {
 	t.Helper()
-	for i := burst; i < len(shots); i++ {
-		if took := shots[i].at - shots[i-burst].at; took < interval {
-			t.Fatalf("frames %d to %d within %v", i-burst, i, took)
+	for i := most; i < len(shots); i++ {
+		if took := shots[i].at - shots[i-most].at; took < interval {
+			t.Fatalf("frames %d to %d within %v", i-most, i, took)
 		}
 	}
-	for i := 2 * burst; i < len(shots); i++ {
-		if took := shots[i].at - shots[i-2*burst].at; took < burst*interval {
-			t.Fatalf("frames %d to %d within %v, want %v", i-2*burst, i, took, burst*interval)
+	for i := 2 * most; i < len(shots); i++ {
+		if took := shots[i].at - shots[i-2*most].at; took < time.Duration(most)*interval {
+			t.Fatalf("frames %d to %d within %v, want %v", i-2*most, i, took, time.Duration(most)*interval)
 		}
 	}
 }
