@@ -173,7 +173,7 @@ func (c *Coordinator) probe(ctx context.Context, a plan.ProbeAddresses) error {
 	found, err := c.ports.Ears.Probe(asking, all, a.Quick)
 	facts := make([]plan.Fact, 0, len(a.Items))
 	for _, it := range a.Items {
-		f := plan.AddressesProbed{VIP: it.VIP, Quick: a.Quick, Err: err}
+		f := plan.AddressesProbed{VIP: it.VIP, Quick: a.Quick, Ahead: a.Ahead, Err: err}
 		for _, addr := range it.Addresses {
 			if rival, ok := found[addr]; ok {
 				f.Rival = rival

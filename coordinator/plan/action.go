@@ -57,6 +57,7 @@ type (
 	ProbeAddresses struct {
 		Items []Item
 		Quick bool // twice within a few milliseconds: before a fast takeover [F5]
+		Ahead bool // before their claims may be taken; see ahead.go
 	}
 	// Contest writes a challenge, or what follows from one, in one transaction: all or nothing. Answered by ContestAnswered.
 	Contest struct {

@@ -33,14 +33,20 @@ func (d *decision) claims() {
 			d.settle(vip, c, l)
 		}
 	}
-	for len(writes) > 0 {
-		n := min(len(writes), max(v.cfg.MaxWrites, 1))
-		d.do(Commit{MemberRev: v.self.reg.MemberRev, Highest: v.etcd.highest, Writes: writes[:n]})
-		writes = writes[n:]
+	for part := range slices.Chunk(writes, v.chunk()) {
+		d.commit(part)
 	}
+	d.offering()
 	if len(d.asks) > 0 {
 		d.do(ProbeAddresses{Items: d.asks, Quick: true})
 	}
+	if len(d.aheads) > 0 {
+		d.do(ProbeAddresses{Items: d.aheads, Ahead: true})
+	}
+}
+
+func (d *decision) commit(writes []ClaimWrite) {
+	d.do(Commit{MemberRev: d.v.self.reg.MemberRev, Highest: d.v.etcd.highest, Writes: writes})
 }
 
 func (d *decision) write(vip string, c claim, l *local) (ClaimWrite, bool) {
@@ -124,21 +130,7 @@ func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 	case c.WaitMS != d.stampWait(vip, c) || c.Fast != d.stampFast(vip, c):
 		return d.restamp(vip, c), true
 	default:
-		if m, ok := d.move(vip); ok {
-			var slot *Slot
-			if m.Round > 0 && v.cfg.MovesPerRound > 0 {
-				if slot = d.slot(vip); slot == nil {
-					return ClaimWrite{}, false
-				}
-			}
-			n := d.next(vip, c)
-			n.To, n.Accept, n.Why = m.To, 0, string(m.Why)
-			if m.Why == moveAsked {
-				n.Moved = v.etcd.moves[vip].mod // used up
-			}
-			target := MemberRef{m.To, v.etcd.members[m.To].create}
-			return ClaimWrite{VIP: vip, Kind: Offer, Claim: n, IfMod: c.mod, TargetHere: &target, Slot: slot}, true
-		}
+		d.mayOffer(vip)
 	}
 	return ClaimWrite{}, false
 }
@@ -324,12 +316,17 @@ func (d *decision) take(vip string, c claim, l *local) (ClaimWrite, bool) {
 		free, why, probe = 0, c.Node+" was evicted: it does not answer on the LAN", false
 		cause = CauseEvicted
 	}
-	if !d.at(max(free, v.notBefore)) || v.rivalName(vip, d.now.Boot) != "" {
+	at := max(free, v.notBefore)
+	if probe {
+		d.askAhead(vip, c, l, at)
+		probe = !l.ahead.silent(c, d.now.Boot)
+	}
+	if !d.at(at) || v.rivalName(vip, d.now.Boot) != "" {
 		return ClaimWrite{}, false
 	}
 	n := d.stamped(vip, c)
 	n.Since, n.Why, n.Stay = d.now.Wall, why, false
-	w := ClaimWrite{VIP: vip, Kind: Take, Claim: n, IfMod: ifMod(c), Cause: cause, Probe: probe, Quick: !probe && c.Node != ""}
+	w := ClaimWrite{VIP: vip, Kind: Take, Claim: n, IfMod: ifMod(c), Cause: cause, Probe: probe, Quick: cause == CauseEvicted}
 	if c.valid() && c.Node != "" {
 		owner := c.owner()
 		w.OwnerGone = &owner

@@ -31,9 +31,11 @@ type decision struct {
 	after   int64 // that was answered at this revision or a later one
 	tries   int
 	asks    []Item // VIPs to be asked for on the LAN before a fast takeover
-	turn    *turn  // found once
-	slotted bool   // a slot of the round is being taken by this decision
-	calm    bool   // VIPs may rest
+	aheads  []Item // and those that may be taken soon
+	offers  []offer
+	turn    *turn // found once
+	slotted bool  // a slot of the round is being taken by this decision
+	calm    bool  // VIPs may rest
 
 	strays     map[string][]string // see unaccounted
 	widestWait time.Duration       // see widest; 0: not asked for yet

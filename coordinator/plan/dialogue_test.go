@@ -123,7 +123,7 @@ func (d *dialogue) answer() {
 			}
 		case ProbeAddresses:
 			for _, it := range a.Items {
-				d.tell(AddressesProbed{VIP: it.VIP})
+				d.tell(AddressesProbed{VIP: it.VIP, Quick: a.Quick, Ahead: a.Ahead})
 			}
 		case DelAddresses:
 			kept = append(kept, a)
@@ -334,7 +334,7 @@ func (d *dialogue) play(dur time.Duration) (said []string) {
 				continue
 			case ProbeAddresses:
 				for _, it := range a.Items {
-					d.tell(AddressesProbed{VIP: it.VIP})
+					d.tell(AddressesProbed{VIP: it.VIP, Quick: a.Quick, Ahead: a.Ahead})
 				}
 			case RaiseAddresses:
 				for _, it := range a.Items {

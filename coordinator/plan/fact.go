@@ -140,6 +140,7 @@ type (
 	AddressesProbed struct {
 		VIP   string
 		Quick bool
+		Ahead bool
 		Rival string // hardware address; "": silence
 		Err   error
 	}

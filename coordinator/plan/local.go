@@ -32,6 +32,7 @@ type local struct {
 	asked          int64 // mod revision of the claim when that began
 	contested      bool  // and somebody answered
 	quick          quick
+	ahead          ahead
 	defend         time.Duration // rivals are answered quickly until then [F6]
 	rival          rival
 
@@ -289,6 +290,10 @@ func (v *View) fought(vip string, l *local, now time.Duration) {
 
 func (v *View) foldProbed(f AddressesProbed, now time.Duration) {
 	l, c := v.of(f.VIP), v.etcd.claims[f.VIP]
+	if f.Ahead {
+		l.ahead.answered(f, now)
+		return
+	}
 	if f.Quick {
 		l.quick.busy, l.quick.at, l.quick.rival = false, now, f.Rival != "" || f.Err != nil
 		return

@@ -233,6 +233,10 @@ func (v *View) Dispatched(actions []Action, now Now) {
 		case ProbeAddresses:
 			for _, it := range a.Items {
 				l := v.of(it.VIP)
+				if a.Ahead {
+					l.ahead = ahead{mod: v.etcd.claims[it.VIP].mod, busy: true}
+					continue
+				}
 				if a.Quick {
 					l.quick = quick{ref: v.etcd.claims[it.VIP].owner(), busy: true}
 					continue

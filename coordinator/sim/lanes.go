@@ -112,7 +112,7 @@ func (p *process) probe(a plan.ProbeAddresses) {
 			most = 20 * time.Millisecond
 		}
 		w.after(d.upTo(most), p, func() {
-			f := plan.AddressesProbed{VIP: it.VIP, Quick: a.Quick}
+			f := plan.AddressesProbed{VIP: it.VIP, Quick: a.Quick, Ahead: a.Ahead}
 			if w.s.LAN || w.s.Fast {
 				f.Rival = p.n.answers(it.Addresses)
 			}

@@ -84,7 +84,7 @@ var edits = []struct{ file, sound, breakable string }{
 	{"claims.go", `return slices.Equal(c.Addresses, v.texts[vip])`, `return broken("names: a claim is about the addresses that it lists") || slices.Equal(c.Addresses, v.texts[vip])`},
 	{"claims.go", `|| v.rivalName(vip, d.now.Boot) != ""`, `|| v.rivalName(vip, d.now.Boot) != "" && !broken("names: an address is not taken under a second name")`},
 	{"claims.go", `l.lost && l.up && d.now.Boot < v.keepUntil(l)`, `l.lost && (l.up && d.now.Boot < v.keepUntil(l) || broken("rule 5: it is written only by who shows it"))`},
-	{"claims.go", `if m.Round > 0 && v.cfg.MovesPerRound > 0 {`, `if m.Round > 0 && v.cfg.MovesPerRound > 0 && !broken("rounds: an offer for balance takes a slot") {`},
+	{"offer.go", `if m.Round > 0 && d.v.cfg.MovesPerRound > 0 {`, `if m.Round > 0 && d.v.cfg.MovesPerRound > 0 && !broken("rounds: an offer for balance takes a slot") {`},
 	{"round.go", `v.cfg.MovesPerRound-len(t.round.Slots)`, `v.cfg.MovesPerRound-pick("rounds: a round has so many slots", 0, len(t.round.Slots))`},
 	{"round.go", `return v.evidence.round.since + v.cfg.Interval`, `return v.evidence.round.since + pick("rounds: the interval counts from the last slot", v.cfg.Interval/2, v.cfg.Interval)`},
 	{"place.go", `Frozen: v.etcd.frozen != nil}`, `Frozen: v.etcd.frozen != nil && !broken("frozen: nobody is moved")}`},
