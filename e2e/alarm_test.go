@@ -91,7 +91,7 @@ func TestFastTakesNobodyForDead(t *testing.T) {
 	for _, x := range nuisances {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
-			c := fast(t, cluster.Options{})
+			c := fast(t, cluster.Options{Every: 10 * time.Millisecond}) // the judge sees what moves
 			n := c.Nodes[1]
 			before := c.Judge.Holders()
 			end := x.begin(t, c, n)
@@ -132,7 +132,7 @@ func challenges(c *cluster.Cluster) (n int) {
 // A guard whose own link is dead accuses nobody; its own VIPs go elsewhere.
 func TestFastGuardsLinkIsDead(t *testing.T) {
 	t.Parallel()
-	c := fast(t, cluster.Options{})
+	c := fast(t, cluster.Options{Every: 10 * time.Millisecond})
 	n := c.Nodes[1]
 	before := c.Judge.Holders()
 	c.CutLAN(n)

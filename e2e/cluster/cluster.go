@@ -25,6 +25,7 @@ type Options struct {
 	Dev    string        // the interface that they are for; "": the one whose subnet holds them
 	Etcd   int           // servers; 0: one
 	Probed int           // how many of the VIPs the client probes; 0: twenty at the most
+	Every  time.Duration // how often it asks each; 0: 1 ms, which takes half a core for ten
 	Mature time.Duration // 0: one second, so that scenarios are short
 	Config string        // more TOML, before the first table of the node's configuration
 	Tables string        // more TOML, after the last
@@ -101,7 +102,7 @@ func Start(t lab.T, o Options) *Cluster {
 		return err
 	})
 	c.must(err)
-	c.Probe, err = probe.Start(probe.Config{NS: c.Client.NetNS(), Targets: c.VIPs[:o.Probed], Log: o.Log})
+	c.Probe, err = probe.Start(probe.Config{NS: c.Client.NetNS(), Targets: c.VIPs[:o.Probed], Every: o.Every, Log: o.Log})
 	c.must(err)
 	t.Cleanup(c.end)
 	if !o.Idle {
