@@ -148,7 +148,7 @@ func TestFastGuardsLinkIsDead(t *testing.T) {
 		t.Errorf("%+v, %v", s.Takeover, err)
 	}
 	c.HealLAN(n)
-	c.Within(20*time.Second, "return", c.Even(c.Nodes...))
+	returned(t, c, 20*time.Second)
 }
 
 // busy keeps all processors busy.

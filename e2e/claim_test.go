@@ -87,7 +87,7 @@ func TestClaimDeletedWhileItsHolderIsAway(t *testing.T) {
 		c.Within(cluster.Wait+2*time.Second, "takeover", c.Even(others(c, n)...))
 		t.Logf("claims of a node that was away deleted: taken over after %v", time.Since(began).Round(10*time.Millisecond))
 		n.Mgmt.Heal()
-		c.Within(patience, "return", c.Even(c.Nodes...))
+		returned(t, c, patience)
 		c.Answering(2 * time.Second)
 	}
 }

@@ -53,7 +53,7 @@ func TestKilledDaemonLeavesNothing(t *testing.T) {
 		withdrawn(t, c, n, began, cluster.Hold+cluster.Late+100*time.Millisecond)
 		takenOver(t, c, n, began, takeover)
 		n.Restart()
-		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+		returned(t, c, 15*time.Second)
 	}
 }
 
@@ -75,7 +75,7 @@ func TestStoppedDaemon(t *testing.T) {
 		for _, change := range c.Judge.History()[before:] {
 			t.Errorf("the daemon that was continued changed an address: %v", change)
 		}
-		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+		returned(t, c, 15*time.Second)
 	}
 }
 
@@ -96,7 +96,7 @@ func TestCutFromEtcd(t *testing.T) {
 			t.Errorf("the log does not say why:\n%s", logs)
 		}
 		n.Mgmt.Heal()
-		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+		returned(t, c, 15*time.Second)
 	}
 }
 
@@ -113,7 +113,7 @@ func TestCarrierLost(t *testing.T) {
 			c.Answering(2 * time.Second)
 		})
 		n.LAN.Up()
-		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+		returned(t, c, 15*time.Second)
 		c.Answering(2 * time.Second)
 	}
 	gaps.bound(t, 100*time.Millisecond, time.Second) // under 100 ms is what is promised; the worst of all may find no core free
@@ -129,7 +129,7 @@ func TestCutFromEverything(t *testing.T) {
 		withdrawn(t, c, n, began, cluster.Hold+200*time.Millisecond)
 		takenOver(t, c, n, began, takeover)
 		c.Heal(n.LAN, n.Mgmt)
-		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+		returned(t, c, 15*time.Second)
 	}
 }
 
@@ -167,7 +167,7 @@ func TestOneWayPathsToEtcd(t *testing.T) {
 			c.Unblock(mute.Mgmt, s.Mgmt)
 		}
 		healed := time.Now()
-		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+		returned(t, c, 15*time.Second)
 		t.Logf("the loads were even %v after both paths had healed", time.Since(healed).Round(10*time.Millisecond))
 	}
 }

@@ -169,7 +169,7 @@ func TestStateBecomesUnwritable(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		n.Restart()
-		c.Within(cluster.Wait+patience, "return", c.Even(c.Nodes...))
+		returned(t, c, cluster.Wait+patience)
 		c.Answering(2 * time.Second)
 	}
 }

@@ -1,11 +1,14 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"net/netip"
 	"testing"
 	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"viplease/e2e/cluster"
 	"viplease/e2e/judge"
@@ -50,6 +53,24 @@ func follow(t *testing.T, c *cluster.Cluster, n *lab.Node) {
 	if err := c.Judge.AddMachine(judge.Machine{Name: n.Name, NS: n.NetNS()}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// returned waits until the load is even over all nodes again. Each eviction of a node within ten minutes doubles how long it has to be well before it is
+// given VIPs; etcd is made to forget them, for what a long form repeats would take hours otherwise.
+func returned(t *testing.T, c *cluster.Cluster, limit time.Duration) {
+	t.Helper()
+	began := time.Now()
+	await(t, "all have registered, and so know of their eviction", limit, func() (all bool) {
+		byHand(t, c, func(ctx context.Context, e *clientv3.Client) error {
+			members, err := e.Get(ctx, keys+"members/", clientv3.WithPrefix(), clientv3.WithCountOnly())
+			if all = err == nil && int(members.Count) == len(c.Nodes); all {
+				_, err = e.Delete(ctx, keys+"evictions/", clientv3.WithPrefix())
+			}
+			return err
+		})
+		return all
+	})
+	c.Within(limit-time.Since(began), "return", c.Even(c.Nodes...))
 }
 
 func addr(text string) netip.Addr { return netip.MustParseAddr(text) }

@@ -276,7 +276,7 @@ func TestEtcdCompactedWhileAway(t *testing.T) {
 		})
 		n.Mgmt.Heal()
 		healed := time.Now()
-		c.Within(patience, "return", c.Even(c.Nodes...))
+		returned(t, c, patience)
 		t.Logf("back at work %v after etcd could be reached again", time.Since(healed).Round(10*time.Millisecond))
 		s, err := c.Status(n)
 		if err != nil || s.Revision < c.Etcd.Revision() || !s.Etcd.Reachable {
@@ -363,7 +363,7 @@ func TestEtcdFull(t *testing.T) {
 		})
 		c.Etcd.Disarm()
 		space := time.Now()
-		c.Within(patience, "return", c.Even(c.Nodes...))
+		returned(t, c, patience)
 		c.Answering(2 * time.Second)
 		t.Logf("every VIP was up %v after there was space again", time.Since(space).Round(10*time.Millisecond))
 	}

@@ -35,7 +35,6 @@ func without(list []*lab.Node, n *lab.Node) []*lab.Node {
 // comeBack boots nodes that died.
 func comeBack(t *testing.T, c *cluster.Cluster, nodes ...*lab.Node) {
 	t.Helper()
-	forgive(t, c, nodes...)
 	for _, n := range nodes {
 		if err := c.Judge.RemoveMachine(n.Name); err != nil {
 			t.Fatal(err)
@@ -44,16 +43,7 @@ func comeBack(t *testing.T, c *cluster.Cluster, nodes ...*lab.Node) {
 		follow(t, c, n)
 		n.Restart()
 	}
-	c.Within(20*time.Second, "return", c.Even(c.Nodes...))
-}
-
-// forgive lets etcd forget that the nodes were evicted, once others hold what they had. Each eviction of a node within ten minutes doubles how long it has to
-// be well before it is given VIPs, and twenty would take hours.
-func forgive(t *testing.T, c *cluster.Cluster, nodes ...*lab.Node) {
-	t.Helper()
-	for _, n := range nodes {
-		del(t, c, keys+"evictions/"+n.Name)
-	}
+	returned(t, c, 20*time.Second)
 }
 
 // fast starts a cluster in fast mode.
@@ -145,7 +135,7 @@ func TestFastCarrierLost(t *testing.T) {
 		})
 		n.LAN.Up()
 		c.Judge.SetConnected(n.Name, true)
-		c.Within(20*time.Second, "return", c.Even(c.Nodes...))
+		returned(t, c, 20*time.Second)
 		c.Guarded()
 	}
 	gaps.within(t, 50*time.Millisecond, 150*time.Millisecond)
@@ -163,9 +153,8 @@ func TestFastDaemonStopped(t *testing.T) {
 			c.Within(cluster.Hold+cluster.Late+3*time.Second, "takeover", c.Even(others(c, n)...))
 			c.Answering(2 * time.Second)
 		})
-		forgive(t, c, n)
 		n.Continue()
-		c.Within(20*time.Second, "return", c.Even(c.Nodes...))
+		returned(t, c, 20*time.Second)
 		c.Guarded()
 	}
 	counts(t, c)
@@ -189,8 +178,7 @@ func TestFastCutHeals(t *testing.T) {
 			n.Mgmt.Heal()
 		}
 		c.HealLAN(n)
-		c.Within(time.Minute, "return", c.Even(c.Nodes...))
-		forgive(t, c, n)
+		returned(t, c, time.Minute)
 	}
 	counts(t, c)
 	for _, o := range c.Judge.Overlaps() {

@@ -100,7 +100,7 @@ func TestTwoFormats(t *testing.T) {
 		run(t, n, "drain", "--wait", "--timeout", "10s")
 		c.Within(patience, "drain", c.Even(others(c, n)...))
 		run(t, n, "undrain")
-		c.Within(patience, "return", c.Even(c.Nodes...))
+		returned(t, c, patience)
 		t.Logf("%s drained and back: the client saw outages of %v", n.Name, c.Outages(mark))
 	}
 

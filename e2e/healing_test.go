@@ -247,7 +247,7 @@ func TestStrangersAddressesStay(t *testing.T) {
 		}
 		stay("release")
 		n.Restart()
-		c.Within(patience, "return", c.Even(c.Nodes...))
+		returned(t, c, patience)
 		if err := n.Stop(); err != nil {
 			t.Fatalf("SIGTERM: %v\n%s", err, n.Logs())
 		}
@@ -256,12 +256,12 @@ func TestStrangersAddressesStay(t *testing.T) {
 		}
 		stay("SIGTERM")
 		n.Restart()
-		c.Within(patience, "return", c.Even(c.Nodes...))
+		returned(t, c, patience)
 		n.Kill()
 		c.Within(cluster.Hold+cluster.Late+100*time.Millisecond, "kill", c.None(n))
 		stay("the kernel's end of the lifetimes")
 		n.Restart()
-		c.Within(patience, "return", c.Even(c.Nodes...))
+		returned(t, c, patience)
 		removed(t, n, strangers[:5]...)
 	}
 }

@@ -283,7 +283,7 @@ func TestRebootFasterThanTTL(t *testing.T) {
 		c.Within(takeover-registered, "takeover", c.AllHeld)
 		c.Answering(2 * time.Second)
 		held := time.Since(began)
-		c.Within(patience, "return", c.Even(c.Nodes...))
+		returned(t, c, patience)
 		t.Logf("dead, back after %v, registered after %v, every VIP answered again after %v", back.Round(time.Millisecond), registered.Round(10*time.Millisecond), held.Round(10*time.Millisecond))
 		if limit := cluster.TTL + 1500*time.Millisecond; registered > limit {
 			t.Errorf("registered after %v; the lease was dead after %v at the latest", registered, limit)

@@ -37,7 +37,7 @@ func TestInterfaceFlushed(t *testing.T) {
 		c.Within(2*time.Second, "others take over", c.Even(others(c, n)...))
 		c.Answering(2 * time.Second)
 		added(t, n, n.LAN.Addrs...)
-		c.Within(patience, "return", c.Even(c.Nodes...))
+		returned(t, c, patience)
 		c.Answering(2 * time.Second)
 	}
 }
@@ -68,7 +68,7 @@ func TestLinkSetDownByHand(t *testing.T) {
 			c.Answering(2 * time.Second)
 		})
 		set(n, true)
-		c.Within(patience, "return", c.Even(c.Nodes...))
+		returned(t, c, patience)
 		c.Answering(2 * time.Second)
 
 		held, now := of(c, n), c.Probe.Mark()
@@ -108,7 +108,7 @@ func TestInterfaceVanishes(t *testing.T) {
 		if n.LAN.Index() == was {
 			t.Fatalf("the interface came back with index %d", was)
 		}
-		c.Within(patience, "return", c.Even(c.Nodes...))
+		returned(t, c, patience)
 		c.Answering(2 * time.Second)
 	}
 	t.Log(&figures)

@@ -50,7 +50,7 @@ func TestLoopThatHangsForEver(t *testing.T) {
 		}
 		n.Kill()
 		n.Restart()
-		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+		returned(t, c, 15*time.Second)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestPanicTakesTheAddressesDownFirst(t *testing.T) {
 		}
 		takenOver(t, c, n, began, takeover)
 		n.Restart()
-		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+		returned(t, c, 15*time.Second)
 	}
 }
 

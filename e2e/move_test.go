@@ -108,7 +108,7 @@ func TestSIGTERMHandsOver(t *testing.T) {
 			c.Within(time.Second, "SIGTERM", c.AllHeld)
 		})
 		n.Restart()
-		c.Within(cluster.Wait+5*time.Second, "return", c.Even(c.Nodes...))
+		returned(t, c, cluster.Wait+5*time.Second)
 	}
 	stopped.bound(t, 10*time.Millisecond, 50*time.Millisecond)
 }
@@ -131,7 +131,7 @@ func TestHostDeath(t *testing.T) {
 	n.Return()
 	follow(t, c, n)
 	n.Restart()
-	c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+	returned(t, c, 15*time.Second)
 	moved := 0
 	after := c.Judge.Holders()
 	for _, v := range c.VIPs {

@@ -104,6 +104,6 @@ func TestSignalsDuringAReload(t *testing.T) {
 		}
 		c.Within(time.Second, "handed over", c.Even(others(c, n)...))
 		n.Restart()
-		c.Within(15*time.Second, "return", c.Even(c.Nodes...))
+		returned(t, c, 15*time.Second)
 	}
 }
