@@ -19,7 +19,7 @@ var allowed = map[string][]string{
 	"sentinel":              {},
 	"control":               {"coordinator"},
 	"metrics":               {"coordinator"},
-	"health":                {}, "hooks": {}, "sockets": {},
+	"health":                {}, "hooks": {}, "sockets": {}, "nstest": {},
 	"importer": {"config"},
 	"manual":   {"config"},
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"viplease/nstest"
 )
 
 func TestRivalIsHeard(t *testing.T) {
@@ -52,12 +54,14 @@ func TestAnotherKernelIsHeard(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	c.raise(t, vip4)
-	c.asNeighbour(t, func() { // an ARP request from the address
+	nstest.Do(t, c.ns, func() error { // an ARP request from the address
 		conn, err := net.DialUDP("udp4", &net.UDPAddr{IP: vip4.AsSlice()}, &net.UDPAddr{IP: net.IPv4(192, 0, 2, 200), Port: 9})
-		must(t, err)
+		if err != nil {
+			return err
+		}
 		defer conn.Close()
 		_, err = conn.Write([]byte("x"))
-		must(t, err)
+		return err
 	})
 	if got, want := a.next(t), (Claimant{c.near, vip4, mac, false}); !same(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
@@ -230,7 +234,7 @@ func TestListenerHeals(t *testing.T) {
 }
 
 func TestLoopbackIsNotListenedTo(t *testing.T) {
-	needNamespace(t)
+	nstest.Need(t)
 	var log lockedBuffer
 	l := NewListener(ListenerConfig{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	l.Set(map[string][]netip.Addr{"lo": {vip4}})

@@ -6,70 +6,19 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
-	"runtime"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"viplease/nstest"
 )
 
-// inside marks the test binary that runs in namespaces of its own.
-const inside = "ARPNOTIFY_TEST_NAMESPACE"
-
-// TestMain runs the tests in new user and network namespaces, so that an ordinary user may have links and packet sockets
-// and the host's own are left alone.
-func TestMain(m *testing.M) {
-	if os.Getenv(inside) != "" {
-		goleak.VerifyTestMain(m)
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		Pdeathsig:   syscall.SIGKILL,
-	}
-	runtime.LockOSThread() // Pdeathsig is about the thread that starts it
-	err := cmd.Run()
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		os.Exit(0)
-	case errors.As(err, &exit):
-		os.Exit(max(exit.ExitCode(), 1))
-	default:
-		fmt.Fprintln(os.Stderr, "no namespaces here, tests that need them are skipped:", err)
-		goleak.VerifyTestMain(m)
-	}
-}
-
-// needNamespace skips a test that needs links of its own where there can be none.
-func needNamespace(t testing.TB) {
-	t.Helper()
-	if os.Getenv(inside) != "" {
-		return
-	}
-	lacking(t, "no user and network namespaces")
-}
-
-// lacking skips a test that needs what is not here; under CI that is a failure.
-func lacking(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
+func TestMain(m *testing.M) { nstest.Main(m) }
 
 // A cable is a veth pair: near is ours, far is a neighbour in a network namespace of its own.
 type cable struct {
@@ -88,9 +37,8 @@ var oldMAC = net.HardwareAddr{0x02, 0xde, 0xad, 0, 0, 1}
 
 func newCable(t testing.TB) *cable {
 	t.Helper()
-	needNamespace(t)
 	c := &cable{near: fmt.Sprintf("near%d", cables.Add(1))}
-	c.ns = newNamespace(t)
+	c.ns = nstest.New(t)
 	far, err := netlink.NewHandleAt(c.ns, unix.NETLINK_ROUTE)
 	must(t, err)
 	t.Cleanup(far.Close)
@@ -173,21 +121,6 @@ func (c *cable) believed(t testing.TB, addr netip.Addr) string {
 	return ""
 }
 
-// newNamespace makes a network namespace and leaves this one as it is.
-func newNamespace(t testing.TB) netns.NsHandle {
-	t.Helper()
-	runtime.LockOSThread() // not unlocked when going back fails
-	home, err := netns.Get()
-	must(t, err)
-	defer home.Close()
-	ns, err := netns.New()
-	must(t, err)
-	t.Cleanup(func() { ns.Close() })
-	must(t, netns.Set(home))
-	runtime.UnlockOSThread()
-	return ns
-}
-
 // A capture is a packet socket that sees all frames of an interface.
 type capture struct{ fd, index int }
 
@@ -195,37 +128,37 @@ type capture struct{ fd, index int }
 // that sends it returns.
 func (c *cable) atFar(t testing.TB) (x *capture) {
 	t.Helper()
-	c.asNeighbour(t, func() { x = newCapture(t, c.farLink.Attrs().Index) })
+	nstest.Do(t, c.ns, func() (err error) {
+		x, err = openCapture(c.farLink.Attrs().Index)
+		return err
+	})
+	t.Cleanup(x.close)
 	return x
-}
-
-// asNeighbour runs f in the namespace of the neighbour.
-func (c *cable) asNeighbour(t testing.TB, f func()) {
-	t.Helper()
-	runtime.LockOSThread() // not unlocked when going back fails
-	home, err := netns.Get()
-	must(t, err)
-	defer home.Close()
-	must(t, netns.Set(c.ns))
-	f()
-	must(t, netns.Set(home))
-	runtime.UnlockOSThread()
 }
 
 func (c *cable) atNear(t testing.TB) *capture {
 	t.Helper()
-	return newCapture(t, c.link(t).Attrs().Index)
+	x, err := openCapture(c.link(t).Attrs().Index)
+	must(t, err)
+	t.Cleanup(x.close)
+	return x
 }
 
-func newCapture(t testing.TB, index int) *capture {
-	t.Helper()
+func openCapture(index int) (*capture, error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	must(t, err)
-	t.Cleanup(func() { unix.Close(fd) })
+	if err != nil {
+		return nil, err
+	}
+	x := &capture{fd, index}
 	all := binary.NativeEndian.Uint16([]byte{0, unix.ETH_P_ALL})
-	must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: index}))
-	return &capture{fd, index}
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: index}); err != nil {
+		x.close()
+		return nil, err
+	}
+	return x, nil
 }
+
+func (x *capture) close() { unix.Close(x.fd) }
 
 // next returns the next announcement within d, nil when there is none.
 func (x *capture) next(t testing.TB, d time.Duration) []byte {

@@ -17,6 +17,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"viplease/nstest"
 )
 
 // start runs an Announcer until the test ends.
@@ -195,7 +197,7 @@ func TestInterfaceThatIsRenamedIsNotUsed(t *testing.T) {
 }
 
 func TestLinksThatCannotAnnounce(t *testing.T) {
-	needNamespace(t)
+	nstest.Need(t)
 	a := New(Config{})
 	t.Cleanup(a.stop)
 	if err := a.Announce("lo", vip4, yes); !errors.Is(err, ErrNotEthernet) {

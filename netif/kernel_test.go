@@ -12,6 +12,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"viplease/nstest"
 )
 
 func TestKernelIsRaiser(t *testing.T) {
@@ -247,7 +249,7 @@ func TestIPv6Disabled(t *testing.T) {
 	b := newBed(t)
 	k := b.open(nil)
 	if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+b.link+"/disable_ipv6", []byte("1"), 0); err != nil {
-		lacking(t, "IPv6 cannot be disabled here: %v", err)
+		nstest.Lacking(t, "IPv6 cannot be disabled here: %v", err)
 	}
 	errs := k.Raise([][]Address{{b.v6(1, 128)}, {b.v4(1, 32)}}, 30*time.Second, soon())
 	if err := errs[0]; !errors.Is(err, unix.EACCES) || !strings.Contains(err.Error(), "disable_ipv6") {

@@ -4,66 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"os/exec"
-	"runtime"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"viplease/nstest"
 )
 
-// inside is set in the environment of the test binary that runs in namespaces of its own.
-const inside = "NETIF_TEST_INSIDE"
-
-// outside says why the tests run outside, where those that touch links must not.
-var outside string
-
-// TestMain runs this binary again in a new user and a new network namespace, which takes no privilege.
-func TestMain(m *testing.M) {
-	if os.Getenv(inside) == "" {
-		code, err := runInside()
-		if err == nil {
-			os.Exit(code)
-		}
-		outside = fmt.Sprintf("no user and network namespaces here: %v", err)
-		fmt.Fprintln(os.Stderr, "netif:", outside)
-	}
-	goleak.VerifyTestMain(m)
-}
-
-func runInside() (code int, err error) {
-	runtime.LockOSThread() // Pdeathsig is about the thread
-	defer runtime.UnlockOSThread()
-	c := exec.Command("/proc/self/exe", os.Args[1:]...)
-	c.Env = append(os.Environ(), inside+"=1")
-	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-	c.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-		Pdeathsig:   unix.SIGKILL,
-	}
-	err = c.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return exit.ExitCode(), nil
-	}
-	return 0, err
-}
-
-// lacking skips a test that needs what this host has not, and fails it under CI.
-func lacking(t testing.TB, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
-}
+func TestMain(m *testing.M) { nstest.Main(m) }
 
 var linksMade atomic.Int64
 
@@ -77,9 +28,7 @@ type bed struct {
 // newBed makes a link that is up and has carrier: a dummy, or half of a veth pair where the kernel has no dummies.
 func newBed(t testing.TB) bed {
 	t.Helper()
-	if outside != "" {
-		lacking(t, "%s", outside)
-	}
+	nstest.Need(t)
 	b := bed{TB: t, n: linksMade.Add(1)}
 	b.link = fmt.Sprintf("net%d", b.n)
 	b.makeLink()
@@ -97,7 +46,7 @@ func (b bed) makeLink() {
 		}
 	}
 	if errors.Is(err, unix.EOPNOTSUPP) {
-		lacking(b, "this kernel has neither dummy nor veth links")
+		nstest.Lacking(b, "this kernel has neither dummy nor veth links")
 	}
 	b.must(err)
 	b.must(netlink.LinkSetUp(b.find(b.link)))

@@ -9,6 +9,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"viplease/nstest"
 )
 
 // watcher collects the events of one link.
@@ -168,7 +170,7 @@ func TestLeavingABridgeIsNoDeletion(t *testing.T) {
 	k := b.open(nil)
 	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: b.link + "br"}}
 	if err := netlink.LinkAdd(bridge); err != nil {
-		lacking(t, "no bridge: %v", err)
+		nstest.Lacking(t, "no bridge: %v", err)
 	}
 	defer func() { b.must(netlink.LinkDel(bridge)) }()
 	w := b.watch(k)

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"viplease/nstest"
 )
 
 // inside is set in the environment of the test binary that runs in namespaces of its own.
@@ -22,7 +24,7 @@ func TestFullDisk(t *testing.T) {
 		if out, err := runInside(t.Name()); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		} else if why, skipped := strings.CutPrefix(string(out), "cannot: "); skipped {
-			lacking(t, why)
+			nstest.Lacking(t, "%s", why)
 		}
 		return
 	}
@@ -73,13 +75,4 @@ func runInside(test string) ([]byte, error) {
 		return []byte("cannot: make namespaces: " + err.Error()), nil
 	}
 	return out, err
-}
-
-// lacking skips a test that needs what this host has not, and fails it under CI.
-func lacking(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
 }

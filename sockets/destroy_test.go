@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"viplease/nstest"
 )
 
 // tooLong is how soon a client must know.
@@ -314,7 +316,7 @@ func TestNonsense(t *testing.T) {
 func TestPermission(t *testing.T) {
 	l := newLAN(t)
 	p := l.connect(t, listen(t, "tcp", ""), vip4)
-	elsewhere(t, func() error {
+	nstest.Apart(t, func() error {
 		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 		var none [2]unix.CapUserData
 		if err := unix.Capset(&header, &none[0]); err != nil {

@@ -1,68 +1,27 @@
 package sockets
 
 import (
-	"errors"
-	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
-	"runtime"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"viplease/nstest"
 )
 
-// inside marks the test binary that runs in namespaces of its own.
-const inside = "SOCKETS_TEST_INSIDE"
+func TestMain(m *testing.M) { nstest.Main(m) }
 
-// TestMain runs this binary again in a new user and a new network namespace, which takes no privilege.
-func TestMain(m *testing.M) {
-	if os.Getenv(inside) != "" {
-		goleak.VerifyTestMain(m)
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		Pdeathsig:   unix.SIGKILL,
-	}
-	runtime.LockOSThread() // Pdeathsig is about the thread that starts it
-	err := cmd.Run()
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		os.Exit(0)
-	case errors.As(err, &exit):
-		os.Exit(max(exit.ExitCode(), 1))
-	default:
-		fmt.Fprintln(os.Stderr, "no namespaces here, tests that need them are skipped:", err)
-		goleak.VerifyTestMain(m)
-	}
-}
-
-// needKernel skips a test that resets connections where that cannot be done; under CI that is a failure.
+// needKernel skips a test that resets connections where that cannot be done.
 func needKernel(t testing.TB) {
 	t.Helper()
-	lack := Supported()
-	if os.Getenv(inside) == "" {
-		lack = errors.New("no user and network namespaces")
+	nstest.Need(t)
+	if err := Supported(); err != nil {
+		nstest.Lacking(t, "%v", err)
 	}
-	if lack == nil {
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal(lack)
-	}
-	t.Skip(lack)
 }
 
 const (
@@ -80,7 +39,7 @@ type lan struct {
 func newLAN(t testing.TB) *lan {
 	t.Helper()
 	needKernel(t)
-	l := &lan{client: newNamespace(t)}
+	l := &lan{client: nstest.New(t)}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "near"
 	veth := netlink.NewVeth(attrs)
@@ -116,29 +75,6 @@ func up(t testing.TB, h *netlink.Handle, name string, addrs ...string) {
 	must(t, h.LinkSetUp(link))
 }
 
-// newNamespace makes a network namespace and leaves this one as it is.
-func newNamespace(t testing.TB) netns.NsHandle {
-	t.Helper()
-	var ns netns.NsHandle
-	elsewhere(t, func() (err error) {
-		ns, err = netns.New()
-		return err
-	})
-	t.Cleanup(func() { ns.Close() })
-	return ns
-}
-
-// elsewhere runs f on a thread that is thrown away, so that f may change what a thread has.
-func elsewhere(t testing.TB, f func() error) {
-	t.Helper()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		done <- f()
-	}()
-	must(t, <-done)
-}
-
 // dial connects the client to an address of this host.
 func (l *lan) dial(t testing.TB, to netip.AddrPort) *net.TCPConn {
 	t.Helper()
@@ -148,10 +84,7 @@ func (l *lan) dial(t testing.TB, to netip.AddrPort) *net.TCPConn {
 func (l *lan) dialBy(t testing.TB, d *net.Dialer, to netip.AddrPort) *net.TCPConn {
 	t.Helper()
 	var conn net.Conn
-	elsewhere(t, func() (err error) {
-		if err = netns.Set(l.client); err != nil {
-			return err
-		}
+	nstest.Do(t, l.client, func() (err error) {
 		if to.Addr().Is6() && to.Addr().IsLinkLocalUnicast() {
 			to = netip.AddrPortFrom(to.Addr().WithZone("far"), to.Port())
 		}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+
+	"viplease/e2e/lab"
 )
 
 func TestMachineMadeAnew(t *testing.T) {
@@ -49,7 +51,7 @@ func TestMachineRefused(t *testing.T) {
 
 // The judge's own namespace can be a machine too.
 func TestOwnNamespace(t *testing.T) {
-	needNamespaces(t)
+	lab.Require(t)
 	own, err := openOwnNamespace()
 	must(t, err)
 	defer own.Close()

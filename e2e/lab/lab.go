@@ -67,7 +67,7 @@ const (
 // New builds a lab and closes it when the test ends. After a failed test the last lines of every host's log follow.
 func New(t T, o Options) *Lab {
 	t.Helper()
-	require(t)
+	Require(t)
 	if o.Release == "" {
 		o.Release = etcdFolder()
 	}
@@ -80,8 +80,8 @@ func New(t T, o Options) *Lab {
 	return l
 }
 
-// require ends or skips the test where there can be no lab.
-func require(t T) {
+// Require ends or skips the test where there can be no lab: it needs a world that Main made.
+func Require(t T) {
 	t.Helper()
 	if reason := os.Getenv(unableEnv); reason != "" {
 		Missing(t, reason)

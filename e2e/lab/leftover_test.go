@@ -66,7 +66,7 @@ func difference(a, b []string) []string {
 }
 
 func TestNothingIsLeftBehind(t *testing.T) {
-	require(t)
+	Require(t)
 	for _, c := range []struct {
 		how    string
 		signal syscall.Signal
@@ -120,7 +120,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 
 // TestCloseLeavesNothing holds the same for a lab that goes before its program does.
 func TestCloseLeavesNothing(t *testing.T) {
-	require(t)
+	Require(t)
 	fds := func() []string {
 		var open []string
 		files, _ := filepath.Glob("/proc/self/fd/*")
@@ -179,7 +179,7 @@ func TestLogsOfAFailedTest(t *testing.T) {
 }
 
 func TestWatchdogEndsTheLab(t *testing.T) {
-	require(t)
+	Require(t)
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), inhabitEnv+"=stay", limitEnv+"=2s")
 	out, err := cmd.CombinedOutput()
@@ -190,7 +190,7 @@ func TestWatchdogEndsTheLab(t *testing.T) {
 
 // TestOrdinaryUser runs the tests of this package again as nobody.
 func TestOrdinaryUser(t *testing.T) {
-	require(t)
+	Require(t)
 	if testing.Short() {
 		t.Skip("short")
 	}

@@ -10,7 +10,7 @@ import (
 
 // TestWhereNamespacesAreForbidden runs this test binary in a user namespace of its own that may have no network namespace.
 func TestWhereNamespacesAreForbidden(t *testing.T) {
-	require(t)
+	Require(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,15 +16,16 @@ import (
 	"github.com/vishvananda/netns"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"viplease/e2e/lab"
 )
 
 const (
-	insideEnv = "PROBE_TEST_INSIDE" // set in the copy of this binary that runs in namespaces of its own
-	spinEnv   = "PROBE_TEST_SPIN"   // set in copies that only burn a CPU
+	spinEnv   = "PROBE_TEST_SPIN"   // set in copies of this binary that only burn a CPU
 	pausedEnv = "PROBE_TEST_PAUSED" // set in the copy that is stopped and continued: the address it probes
 )
 
-// TestMain runs the tests in new network and mount namespaces, and in a new user namespace unless root.
+// TestMain runs the tests in a world of their own.
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv(spinEnv) != "":
@@ -34,40 +34,9 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	case os.Getenv(pausedEnv) != "":
 		os.Exit(probeWhilePaused(netip.MustParseAddr(os.Getenv(pausedEnv))))
-	case os.Getenv(insideEnv) == "":
-		if code, ok := runInside(); ok {
-			os.Exit(code)
-		}
 	}
-	code := m.Run()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func runInside() (code int, ok bool) {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), insideEnv+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
-	if uid := os.Geteuid(); uid != 0 {
-		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
-	}
-	runtime.LockOSThread() // Pdeathsig follows the thread
-	if err := cmd.Start(); err != nil {
-		fmt.Fprintln(os.Stderr, "no namespaces:", err)
-		return 0, false
-	}
-	var exit *exec.ExitError
-	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
-		fmt.Fprintln(os.Stderr, err)
-		return 1, true
-	}
-	return cmd.ProcessState.ExitCode(), true
+	lab.Main()
+	goleak.VerifyTestMain(m)
 }
 
 // A wire is a client and a server with a veth pair between them.
@@ -84,12 +53,7 @@ type end struct {
 
 func newWire(t *testing.T) *wire {
 	t.Helper()
-	if os.Getenv(insideEnv) == "" {
-		if os.Getenv("CI") != "" {
-			t.Fatal("network namespaces cannot be made here")
-		}
-		t.Skip("network namespaces cannot be made here")
-	}
+	lab.Require(t)
 	w := &wire{t: t, client: newEnd(t), server: newEnd(t)}
 	must(t, w.client.h.LinkAdd(&netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{Name: "eth0"}, PeerName: "eth0", PeerNamespace: netlink.NsFd(w.server.ns.Fd()),
