@@ -52,8 +52,8 @@ var (
 	takeCauses     = []string{"evicted", "gone", "nobody", "released"}
 	transferCauses = []string{"balance", "drain", "move", "other", "pin", "prefer", "unfit"}
 	events         = []string{
-		"acquired", "address gone", "address replaced", "adopted", "balance", "claim lost", "claimed", "conflict", "drained", "etcd answers", "etcd silent",
-		"fault", "frozen", "lapsed", "not ready", "paused", "pinned", "ready", "refused", "registered", "released", "restored", "store went back",
+		"acquired", "address gone", "address replaced", "adopted", "balance", "challenged", "claim lost", "claimed", "conflict", "cut off", "drained", "etcd answers",
+		"etcd silent", "evicted", "fault", "frozen", "in contact", "lapsed", "not ready", "paused", "pinned", "ready", "refused", "refuted", "registered", "released", "restored", "store went back",
 		"transferred", "undrained", "unfit", "unfrozen", "unpinned", "withdrawn",
 	}
 )
