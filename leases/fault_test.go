@@ -121,16 +121,23 @@ func TestMinorityConfirmsNothing(t *testing.T) {
 	eventually(t, 8*time.Second, "it answers with the others", func() bool { _, err := s.Check(seconds(t), "a", 0); return err == nil })
 }
 
-// One server of three stops, a follower that this node talks to. Checks go on, the lease is kept, and the watch moves.
-func TestFollowerStops(t *testing.T) {
-	leader, followers := many(t)
-	s := brisk(t, followers[0].url, followers[1].url, leader.url)
+// registered registers node a, with a lease that has been renewed once.
+func registered(t *testing.T, s *Store) (lease int64, ttl time.Duration, me Registered) {
+	t.Helper()
 	lease, ttl, err := s.Grant(seconds(t), 3*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	me := must[Registered](t)(s.Register(seconds(t), Registration{Node: "a", Lease: lease, Member: []byte("reg")}))
+	me = must[Registered](t)(s.Register(seconds(t), Registration{Node: "a", Lease: lease, Member: []byte("reg")}))
 	must[time.Duration](t)(s.Renew(seconds(t), lease))
+	return lease, ttl, me
+}
+
+// One server of three stops, a follower that this node talks to. Checks go on, the lease is kept, and the watch moves.
+func TestFollowerStops(t *testing.T) {
+	leader, followers := many(t)
+	s := brisk(t, followers[0].url, followers[1].url, leader.url)
+	lease, ttl, me := registered(t, s)
 	snap := must[Snapshot](t)(s.Read(seconds(t)))
 	s.prefer(s.cfg.Endpoints)
 	batches, ended := watching(t, s, snap.Revision+1)
@@ -187,12 +194,7 @@ func TestFollowerStops(t *testing.T) {
 func TestLeaseOutlivesALeader(t *testing.T) {
 	leader, followers := many(t)
 	s := brisk(t, followers[0].url, followers[1].url, leader.url)
-	lease, ttl, err := s.Grant(seconds(t), 3*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	me := must[Registered](t)(s.Register(seconds(t), Registration{Node: "a", Lease: lease, Member: []byte("reg")}))
-	must[time.Duration](t)(s.Renew(seconds(t), lease))
+	lease, ttl, me := registered(t, s)
 	leader.pause(t)
 	failed, renewed := 0, 0
 	tick := time.NewTicker(ttl / 3)
