@@ -22,7 +22,9 @@ import (
 	"viplease/control"
 	"viplease/coordinator"
 	"viplease/coordinator/plan"
+	"viplease/hooks"
 	"viplease/leases"
+	"viplease/metrics"
 	"viplease/netif"
 	"viplease/runstate"
 	"viplease/sentinel"
@@ -31,7 +33,7 @@ import (
 // leaveWithin is how long a daemon that is told to stop may take to hand its VIPs over.
 const leaveWithin = 5 * time.Second
 
-// run is the daemon: it builds the parts and connects them.
+// run is the daemon: it builds the parts, connects them, and lets them work until the core ends.
 func run(ctx context.Context, path string) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // first of all: from here on it does not end the program
@@ -44,51 +46,12 @@ func run(ctx context.Context, path string) error {
 		return err
 	}
 	log := newLog(cfg.Log)
-	if err := capable(); err != nil {
-		return err
-	}
-	runner, err := newHooks(cfg, log)
+	p, err := assemble(cfg, log)
 	if err != nil {
 		return err
 	}
-	id, err := identify()
-	if err != nil {
-		return err
-	}
-	dir, err := openRuntime(runtimeDir(cfg))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	left, err := dir.Load(id.boot, cfg.Node)
-	if err != nil {
-		return err
-	}
-	store, err := openStore(cfg, log)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	kernel, err := netif.Open(netif.Config{Now: sinceBoot, Log: log})
-	if err != nil {
-		return err
-	}
-	defer kernel.Close()
-	announcer := arpnotify.New(arpnotify.Config{Now: sinceBoot, Log: log, Refresh: cfg.Announce.Refresh, Settle: cfg.Lease.Wait()})
-
-	pc := planConfig(cfg, id)
-	pc.Address = hostAddress(kernel)
-	pc.Former = former(left.Addresses, cfg)
-	var c *coordinator.Coordinator
-	m := newMetrics(cfg, announcer, func() coordinator.Snapshot { return c.Snapshot() })
-	e := timedEtcd{etcdPort{store}, m}
-	c = coordinator.New(coordinator.Config{Plan: pc, Leave: leaveWithin, Log: log}, coordinator.Ports{
-		Now: now, Registry: e, Claims: e, Feed: e, Observer: m,
-		Kernel: timedKernel{&kernelPort{kernel: kernel, cfg: cfg, log: log}, m}, Events: eventPort{kernel}, Lans: lanPort{kernel}, Announcer: announcerPort{announcer},
-		Ears:   earPort{arpnotify.NewListener(arpnotify.ListenerConfig{Now: sinceBoot, Log: log}), &arpnotify.Prober{}, &arpnotify.Prober{Tries: 2, Pause: quickPause}},
-		Memory: memoryPort{dir: dir, boot: id.boot, node: cfg.Node}, Connections: connections(cfg, log), Health: healthChecks(cfg), Hooks: hookPort{runner},
-		Sentry: newSentry(cfg, kernel, log),
-	})
+	defer p.close()
+	c, m, o := p.connect()
 	injectFaults(c)
 	ln, err := listen(cfg.Control)
 	if err != nil {
@@ -96,13 +59,11 @@ func run(ctx context.Context, path string) error {
 	}
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
-	go func() {
-		served <- control.Serve(serving, ln, operator(cfg, coordinator.Operator{Intents: e, Show: c.Snapshot, Look: c.Look}), m.Handlers(), log)
-	}()
+	go func() { served <- control.Serve(serving, ln, o, m.Handlers(), log) }()
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	defer stopServing()
-	hooks := startPrograms(runner, cfg)
+	hooks := startPrograms(p.hooks, cfg)
 	beside.Go(func() {
 		reloads(serving, hup, cfg, func() { hooks.settle(serving); c.Handoff() }, log)
 	})
@@ -111,7 +72,7 @@ func run(ctx context.Context, path string) error {
 		beside.Go(func() { m.Serve(serving, cfg.Metrics.Listen, log) })
 	}
 	log.Info("started", "node", cfg.Node, "group", cfg.Group, "vips", len(cfg.VIPs), "etcd", strings.Join(cfg.Etcd.Endpoints, ","), "version", version())
-	err = c.Run(ctx, remembered(left))
+	err = c.Run(ctx, remembered(p.left))
 	hooks.end(err == nil)
 	if errors.Is(err, coordinator.ErrHandoff) {
 		log.Info("re-executing", "version", version())
@@ -121,6 +82,83 @@ func run(ctx context.Context, path string) error {
 	err = errors.Join(err, <-served)
 	log.Info("stopped")
 	return err
+}
+
+// parts are what the daemon is made of, and what the one before it left.
+type parts struct {
+	cfg    config.Config
+	log    *slog.Logger
+	hooks  *hooks.Runner
+	id     identity
+	dir    *runstate.Dir
+	left   runstate.State
+	store  *leases.Store
+	kernel *netif.Kernel
+}
+
+// assemble makes the parts, or leaves nothing open. Close them.
+func assemble(cfg config.Config, log *slog.Logger) (_ *parts, err error) {
+	p := &parts{cfg: cfg, log: log}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if err = capable(); err != nil {
+		return nil, err
+	}
+	if p.hooks, err = newHooks(cfg, log); err != nil {
+		return nil, err
+	}
+	if p.id, err = identify(); err != nil {
+		return nil, err
+	}
+	if p.dir, err = openRuntime(runtimeDir(cfg)); err != nil {
+		return nil, err
+	}
+	if p.left, err = p.dir.Load(p.id.boot, cfg.Node); err != nil {
+		return nil, err
+	}
+	if p.store, err = openStore(cfg, log); err != nil {
+		return nil, err
+	}
+	if p.kernel, err = netif.Open(netif.Config{Now: sinceBoot, Log: log}); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// close closes what is open, the last one first.
+func (p *parts) close() {
+	if p.kernel != nil {
+		p.kernel.Close()
+	}
+	if p.store != nil {
+		p.store.Close()
+	}
+	if p.dir != nil {
+		p.dir.Close()
+	}
+}
+
+// connect makes the core with everything plugged in, what is measured of it, and what operators may ask of it.
+func (p *parts) connect() (*coordinator.Coordinator, *metrics.Metrics, coordinator.Operator) {
+	cfg, log := p.cfg, p.log
+	announcer := arpnotify.New(arpnotify.Config{Now: sinceBoot, Log: log, Refresh: cfg.Announce.Refresh, Settle: cfg.Lease.Wait()})
+	pc := planConfig(cfg, p.id)
+	pc.Address = hostAddress(p.kernel)
+	pc.Former = former(p.left.Addresses, cfg)
+	var c *coordinator.Coordinator
+	m := newMetrics(cfg, announcer, func() coordinator.Snapshot { return c.Snapshot() })
+	e := timedEtcd{etcdPort{p.store}, m}
+	c = coordinator.New(coordinator.Config{Plan: pc, Leave: leaveWithin, Log: log}, coordinator.Ports{
+		Now: now, Registry: e, Claims: e, Feed: e, Observer: m,
+		Kernel: timedKernel{&kernelPort{kernel: p.kernel, cfg: cfg, log: log}, m}, Events: eventPort{p.kernel}, Lans: lanPort{p.kernel}, Announcer: announcerPort{announcer},
+		Ears:   earPort{arpnotify.NewListener(arpnotify.ListenerConfig{Now: sinceBoot, Log: log}), &arpnotify.Prober{}, &arpnotify.Prober{Tries: 2, Pause: quickPause}},
+		Memory: memoryPort{dir: p.dir, boot: p.id.boot, node: cfg.Node}, Connections: connections(cfg, log), Health: healthChecks(cfg), Hooks: hookPort{p.hooks},
+		Sentry: newSentry(cfg, p.kernel, log),
+	})
+	return c, m, operator(cfg, coordinator.Operator{Intents: e, Show: c.Snapshot, Look: c.Look})
 }
 
 // load reads the configuration. A mistake in it ends the program with exit code 2.
