@@ -77,7 +77,7 @@ type memoryPort struct {
 func (p memoryPort) Save(r plan.Remembered) error {
 	s := runstate.State{
 		Boot: p.boot, Node: p.node, Reg: r.Last.ID, MemberRev: r.Last.MemberRev, Lease: r.Last.Lease, TTL: int64(r.Last.TTL / time.Second),
-		Known: r.Known, Cluster: r.Cluster, Revision: r.Revision, Gained: r.Gained,
+		Known: r.Known, Cluster: r.Cluster, Revision: r.Revision, Fast: r.Fast, Gained: r.Gained,
 	}
 	for _, a := range r.Addresses {
 		s.Addresses = append(s.Addresses, netif.Address(a).String())
@@ -89,7 +89,7 @@ func (p memoryPort) Save(r plan.Remembered) error {
 func remembered(s runstate.State) plan.Remembered {
 	return plan.Remembered{
 		Last:  plan.Registration{ID: s.Reg, MemberRev: s.MemberRev, Lease: s.Lease, TTL: time.Duration(s.TTL) * time.Second},
-		Known: s.Known, Cluster: s.Cluster, Revision: s.Revision, Gained: s.Gained,
+		Known: s.Known, Cluster: s.Cluster, Revision: s.Revision, Fast: s.Fast, Gained: s.Gained,
 	}
 }
 

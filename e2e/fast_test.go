@@ -161,6 +161,24 @@ func TestFastDaemonStopped(t *testing.T) {
 	gaps.within(t, 500*time.Millisecond, 800*time.Millisecond)
 }
 
+// A crash of the daemon at the moment of a cut: the new process knows nobody, and keeps what the old one promised. The judge holds the limit.
+func TestFastDaemonRestartedWhileCut(t *testing.T) {
+	t.Parallel()
+	c := fast(t, cluster.Options{})
+	for i := range rounds(2, 20) {
+		n := c.Nodes[i%len(c.Nodes)]
+		n.Kill()
+		c.CutLAN(n)
+		n.Mgmt.Cut()
+		n.Restart()
+		observe(700*time.Millisecond + time.Duration(i)*20*time.Millisecond)
+		n.Mgmt.Heal()
+		c.HealLAN(n)
+		returned(t, c, time.Minute)
+	}
+	counts(t, c)
+}
+
 // The judge holds the limit of 10 ms for two holders after a cut has healed.
 func TestFastCutHeals(t *testing.T) {
 	t.Parallel()

@@ -35,6 +35,7 @@ type State struct {
 	Revision  int64    `json:"revision"`
 	Known     []string `json:"known"`     // ids of all registrations of this boot
 	Addresses []string `json:"addresses"` // "192.168.3.100/32 dev net1": what this daemon may have set
+	Fast      []string `json:"fast"`      // interfaces on which its claims said that it holds to the terms of fast takeover
 	Gained    []string `json:"gained"`    // names of the VIPs whose gain a program was told, and their loss not yet
 }
 

@@ -54,7 +54,7 @@ func start(t *testing.T, cfg Config, members int, witness bool) *lan {
 	}
 	l.macs[gateway.Addr] = MAC{254}
 	l.view.Me, l.view.Ready = l.view.Members[0].Ref, true
-	l.view.Own = []Own{{"net1", true}}
+	l.view.Own = []Own{{Link: "net1", Fast: true}}
 	if witness {
 		l.view.Witnesses = []Host{gateway}
 	}

@@ -58,6 +58,7 @@ type link struct {
 	targets map[key]*target
 	order   []*target     // the same, sorted
 	contact time.Duration // when somebody was last heard; 0: never
+	held    bool          // see Own.Held
 	lost    bool
 	back    time.Duration // since when somebody is heard again
 	told    Contact

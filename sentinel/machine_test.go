@@ -230,6 +230,31 @@ func TestQuarantine(t *testing.T) {
 	}
 }
 
+// A process that finds addresses up and cannot read etcd hears somebody soon, or is in quarantine.
+func TestQuarantineOfWhatAnEarlierProcessPutUp(t *testing.T) {
+	for name, heard := range map[string]bool{"cut off": false, "guarded": true} {
+		t.Run(name, func(t *testing.T) {
+			m, now := New(usual), time.Hour
+			m.Apply(Viewed{Own: []Own{{Link: "net1", Fast: true, Held: true}}}, now)
+			began, lost := now, time.Duration(0)
+			for ; now < began+time.Second; now += ms {
+				if heard && (now-began)%usual.Interval == 0 {
+					m.Apply(Questioned{Link: "net1"}, now)
+				}
+				actions, _ := m.Decide(now)
+				for _, a := range actions {
+					if c, ok := a.(Contact); ok && c.Lost && lost == 0 {
+						lost = now - began
+					}
+				}
+			}
+			if heard != (lost == 0) || lost > usual.quarantine()+ms {
+				t.Errorf("cut off after %v; quarantine is %v", lost, usual.quarantine())
+			}
+		})
+	}
+}
+
 // When no other member is left, nobody can be in the way: a node alone carries on.
 func TestQuarantineEndsWhenNobodyIsLeft(t *testing.T) {
 	l := start(t, usual, 3, false).settle()

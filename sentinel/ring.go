@@ -84,6 +84,12 @@ func (m *Machine) arrange(now time.Duration) {
 			l.sort()
 		}
 	}
+	for _, o := range m.view.Own {
+		l := m.links[o.Link]
+		if l.held = o.Held; o.Held && l.contact == 0 {
+			l.contact = now // what the process before heard is not known
+		}
+	}
 	m.order = m.order[:0]
 	for _, name := range slices.Sorted(maps.Keys(m.links)) {
 		m.order = append(m.order, m.links[name])

@@ -112,6 +112,7 @@ type Standing struct {
 type Own struct {
 	Link string
 	Fast bool // and terms in the claim of one of them
+	Held bool // a process before this one put addresses up there and promised to hold to terms; who else is a member is not known yet
 }
 
 // Accused is a challenge against this node; Mod is 0 when there is none.

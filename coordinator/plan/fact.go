@@ -17,6 +17,7 @@ type (
 		Revision  int64        // the highest that was seen there
 		Known     []string     // ids of all registrations of this boot: claims stamped with them are this machine's own
 		Addresses []Address    // what may have been set
+		Fast      []string     // interfaces on which its claims said that it holds to the terms of fast takeover
 		Gained    []string     // VIPs whose gain was told, and their loss not yet; see View.Changes
 	}
 	// PlacesObserved: where every VIP of the configuration goes on this node, by VIP name.

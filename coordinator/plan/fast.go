@@ -19,14 +19,15 @@ import (
 
 // fast is what this node knows and has under way about it.
 type fast struct {
-	wall    time.Time // of the last fact: for people, and for how long ago an eviction was
-	seen    map[string]seenOwner
-	against map[string]seenChallenge // challenges, by ward
-	checked time.Duration            // t0 of the last check that was answered: the view is not older
-	read    time.Duration            // t0 of the last one that was answered quickly
-	links   map[string]contact
-	queue   []Contest
-	busy    map[string]bool // contests under way, by their text
+	wall     time.Time // of the last fact: for people, and for how long ago an eviction was
+	seen     map[string]seenOwner
+	against  map[string]seenChallenge // challenges, by ward
+	checked  time.Duration            // t0 of the last check that was answered: the view is not older
+	read     time.Duration            // t0 of the last one that was answered quickly
+	links    map[string]contact
+	promised map[string]bool // interfaces on which a claim of this node has had terms, in this process or the one before
+	queue    []Contest
+	busy     map[string]bool // contests under way, by their text
 	expelled
 	counts  FastCounts
 	version int
@@ -66,7 +67,7 @@ type quick struct {
 func newFast() fast {
 	return fast{
 		seen: map[string]seenOwner{}, against: map[string]seenChallenge{},
-		links: map[string]contact{}, busy: map[string]bool{}, expelled: expelled{at: -calmAfter},
+		links: map[string]contact{}, promised: map[string]bool{}, busy: map[string]bool{}, expelled: expelled{at: -calmAfter},
 	}
 }
 
@@ -199,6 +200,27 @@ func (v *View) expel(now time.Duration) {
 	v.alarm("", "evicted", e.By+" did not hear this node on the LAN, and it did not refute that")
 }
 
+// inherit takes over what an earlier process promised.
+func (f *fast) inherit(links []string) {
+	for _, link := range links {
+		f.promised[link] = true
+	}
+}
+
+// promise notes what this node's claim of the VIP says, for the next process: it has to go into quarantine before it knows any claim.
+func (v *View) promise(vip string) {
+	c := v.etcd.claims[vip]
+	if c.Fast == (Terms{}) || !v.mine(c) {
+		return
+	}
+	for _, a := range v.of(vip).place.Addresses {
+		if !v.fast.promised[a.Link] {
+			v.fast.promised[a.Link] = true
+			v.remember++
+		}
+	}
+}
+
 // maturing is from when on, and for how long, this node has to be healthy before it is ready; after evictions longer [F12].
 func (v *View) maturing(now time.Duration) (since, mature time.Duration) {
 	since, mature = v.self.mature, v.cfg.Mature
@@ -211,6 +233,7 @@ func (v *View) maturing(now time.Duration) (since, mature time.Duration) {
 
 // judgeOwner brings up to date since when this node has seen who holds the VIP.
 func (v *View) judgeOwner(vip string, now time.Duration) {
+	v.promise(vip)
 	switch c := v.etcd.claims[vip]; {
 	case !v.takesPart():
 	case !c.valid() || c.Node == "":
@@ -269,7 +292,11 @@ func (v *View) wantsRead() bool {
 // Watched is what the sentinel has to know. Nothing, while this node takes no part.
 func (v *View) Watched() sentinel.Viewed {
 	s := sentinel.Viewed{Confirmed: v.fast.checked}
-	if !v.takesPart() || !v.etcd.synced {
+	if !v.takesPart() {
+		return s
+	}
+	if !v.etcd.synced {
+		s.Own = v.inherited()
 		return s
 	}
 	if v.self.phase == registered && !v.self.adopted {
@@ -308,6 +335,22 @@ func (v *View) Watched() sentinel.Viewed {
 		}
 	}
 	return s
+}
+
+// inherited are the interfaces with addresses that a process before this one put up, and promised to take down when it is cut off.
+func (v *View) inherited() (own []sentinel.Own) {
+	up := map[string]bool{}
+	for _, l := range v.local {
+		for _, a := range l.set {
+			up[a.Link] = v.fast.promised[a.Link]
+		}
+	}
+	for _, link := range sortedKeys(up) {
+		if up[link] {
+			own = append(own, sentinel.Own{Link: link, Fast: true, Held: true})
+		}
+	}
+	return own
 }
 
 // watch adds a VIP to what the sentinel has to know: one address on each interface.

@@ -173,6 +173,31 @@ func TestAddingNeedsAYoungCheck(t *testing.T) {
 	}
 }
 
+// F4, for who finds addresses up and cannot read etcd: what the process before promised in its claims still holds.
+func TestNewProcessKeepsWhatTheOldOnePromised(t *testing.T) {
+	cfg := fastConfig("a", "web")
+	up := AddressesObserved{Present: map[Address]bool{{"net1", cfg.VIPs[0].Prefixes[0]}: true}}
+	memory := fastHolder(t).v.Remember()
+	if !slices.Equal(memory.Fast, []string{"net1"}) {
+		t.Fatalf("the next process is told that %v was promised", memory.Fast)
+	}
+	d := start(t, cfg)
+	d.tell(memory, placesOf(cfg), up)
+	d.said()
+	if own := d.v.Watched().Own; !slices.Equal(own, []sentinel.Own{{Link: "net1", Fast: true, Held: true}}) {
+		t.Errorf("the sentinel is to look after %+v", own)
+	}
+	d.tell(SentinelDecided{sentinel.Contact{Link: "net1", Lost: true}})
+	d.want("del web")
+
+	memory.Fast = nil
+	d = start(t, cfg)
+	d.tell(memory, placesOf(cfg), up)
+	if own := d.v.Watched().Own; len(own) > 0 {
+		t.Errorf("nothing was promised, and the sentinel is to look after %+v", own)
+	}
+}
+
 // F4.
 func TestNodeThatIsCutOffTakesItsVIPsDown(t *testing.T) {
 	d := fastHolder(t)

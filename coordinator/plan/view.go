@@ -99,6 +99,7 @@ func (v *View) Apply(f Fact, now Now) {
 	switch f := f.(type) {
 	case Remembered:
 		v.self.remember(f, now.Boot)
+		v.fast.inherit(f.Fast)
 		for _, vip := range f.Gained {
 			v.of(vip).gained = true
 		}
@@ -295,6 +296,7 @@ func (v *View) RememberVersion() int { return v.remember }
 func (v *View) Remember() Remembered {
 	r := Remembered{Cluster: v.etcd.cluster, Revision: v.etcd.rev, Gained: v.gained()}
 	r.Known = slices.Clone(v.self.known)
+	r.Fast = sortedKeys(v.fast.promised)
 	if v.self.phase == registered {
 		r.Last = v.self.reg
 	}
