@@ -62,7 +62,7 @@ var edits = []struct{ file, sound, breakable string }{
 	{"show.go", `Until: t0 + v.cfg.CheckTimeout`, `Until: pick("S8: an order to the kernel has an end", never, pick("rule 1: a check grows old", never, t0+v.cfg.CheckTimeout))`},
 	{"self.go", `if _, accused := v.accused(); accused {`, `if _, accused := v.accused(); accused && !broken("F1: a challenged node gains no authority") {`},
 	{"show.go", `until = v.self.good.t0 + v.addWithin()`, `until = v.self.good.t0 + pick("F1: an address is added on a young check", v.cfg.CheckTimeout, v.addWithin())`},
-	{"show.go", `d.burst(raise, true, v.addWithin())`, `d.burst(raise, true, pick("F1: an address is added on a young check", v.cfg.CheckTimeout, v.addWithin()))`},
+	{"show.go", `d.burst(due.raise, true, v.addWithin())`, `d.burst(due.raise, true, pick("F1: an address is added on a young check", v.cfg.CheckTimeout, v.addWithin()))`},
 	{"fast.go", `e.MemberRev == c.MemberRev &&`, `(broken("F3: an eviction names a registration") || e.MemberRev == c.MemberRev) &&`},
 	{"contest.go", `	case !v.takesPart() || !v.evicted(c) || v.etcd.alive(c.owner()):
 		return none`, `	case !v.takesPart() || !v.evicted(c) || v.etcd.alive(c.owner()):
