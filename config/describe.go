@@ -24,13 +24,15 @@ func (c Config) Describe(w io.Writer) {
 	line("lease", "ttl %s, hold %s, a check every %s with a timeout of %s",
 		Short(l.TTL), Short(l.Hold), Short(l.CheckInterval), Short(l.CheckTimeout))
 	wait := l.Wait()
-	line("takeover", "W = (timeout + hold + %s) x 1.002 + %s = %.2fs", Short(lateness), Short(waitMargin), wait.Seconds())
-	line("", "a dead host is replaced after ttl + 0..%s + W = %.1fs to %.1fs",
-		Short(RegistrationJitter), (l.TTL + wait).Seconds(), (l.TTL + RegistrationJitter + wait).Seconds())
+	name, otherwise := "takeover", "a dead host is replaced"
 	if c.Takeover.Fast {
-		line("", "fast: after %d unanswered probes, %s apart, and a grace of %s: %s",
-			c.Takeover.Misses, Short(c.Takeover.ProbeInterval), Short(c.Takeover.Grace), Short(c.Takeover.Suspicion()))
+		line(name, "a dead host is replaced after %s, where a witness answers: %d questions, %s apart, and a grace of %s",
+			Short(c.Takeover.Suspicion()), c.Takeover.Misses, Short(c.Takeover.ProbeInterval), Short(c.Takeover.Grace))
+		name, otherwise = "", "otherwise"
 	}
+	line(name, "%s after ttl + 0..%s + W = %.1fs to %.1fs",
+		otherwise, Short(RegistrationJitter), (l.TTL + wait).Seconds(), (l.TTL + RegistrationJitter + wait).Seconds())
+	line("", "W = (timeout + hold + %s) x 1.002 + %s = %.2fs", Short(lateness), Short(waitMargin), wait.Seconds())
 	line("balance", "%s", c.Balance.describe())
 	if !c.ResetConnections {
 		line("", "TCP connections to a VIP that leaves a node are not reset")

@@ -14,9 +14,9 @@ group      www; this node is proxy-001, ready 5s after it joined
 etcd       3 endpoints with TLS, keys under /viplease/www/
 vips       21 VIPs with 22 addresses (21 IPv4, 1 IPv6), 1 with preferred nodes
 lease      ttl 3s, hold 3s, a check every 300ms with a timeout of 300ms
-takeover   W = (timeout + hold + 1.25s) x 1.002 + 50ms = 4.61s
-           a dead host is replaced after ttl + 0..500ms + W = 7.6s to 8.1s
-           fast: after 4 unanswered probes, 50ms apart, and a grace of 150ms: 350ms
+takeover   a dead host is replaced after 350ms, where a witness answers: 4 questions, 50ms apart, and a grace of 150ms
+           otherwise after ttl + 0..500ms + W = 7.6s to 8.1s
+           W = (timeout + hold + 1.25s) x 1.002 + 50ms = 4.61s
 balance    all moves at once, a round every 4s; preferred nodes get their VIPs back
 checks     nginx: http://127.0.0.1:80/healthz every 1s within 1s; fails after 2, passes after 2; for 1 VIP
 hooks      acquired: /etc/viplease/hooks/acquired; released: /etc/viplease/hooks/released; killed after 10s

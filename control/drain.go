@@ -166,7 +166,7 @@ func (c *commands) waitEmpty(ctx context.Context, cmd *cobra.Command, s *session
 	tick := time.NewTicker(c.pace.wait)
 	defer tick.Stop()
 	last := "the daemon has not answered"
-	for {
+	for first := true; ; first = false {
 		s.retry()
 		snap, err := s.snapshot(ctx)
 		switch {
@@ -176,6 +176,7 @@ func (c *commands) waitEmpty(ctx context.Context, cmd *cobra.Command, s *session
 		case drainedNow(snap, node):
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s holds nothing\n", printable(node))
 			return err
+		case first: // a drain takes milliseconds: what is held so soon after it is no news
 		default:
 			last = report(cmd.ErrOrStderr(), last, stillHeld(snap, node))
 		}
