@@ -309,6 +309,12 @@ func (c *Cluster) Settled() {
 	c.t.Helper()
 	c.Within(Wait+c.options.Mature+10*time.Second, "cold start", c.Even(c.Alive()...))
 	c.Answering(2 * time.Second)
+	c.Quiet()
+}
+
+// Quiet waits until etcd's revision stands still for a moment.
+func (c *Cluster) Quiet() {
+	c.t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for last := int64(0); ; {
 		rev := c.Etcd.Revision()

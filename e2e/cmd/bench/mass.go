@@ -18,61 +18,118 @@ import (
 	"viplease/e2e/probe"
 )
 
-// mass is three nodes with 1,000 VIPs: one of them dies, and one is drained. The client probes 20 of the VIPs; of the others the kernels tell.
+// mass is three nodes with 1,000 VIPs: one that holds a third of them dies, and one that holds all is drained. The client probes 20 of the VIPs; of the others
+// the kernels tell.
 func mass(args []string) error {
 	flags := flag.NewFlagSet("bench mass", flag.ExitOnError)
 	vips := flags.Int("vips", 1000, "how many VIPs")
 	runs := flags.Int("runs", 3, "how often")
+	only := flags.String("only", "", "death, eviction or drain; default: all")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	rows := [][]string{{"event", "VIPs", "from takeable, or the command, to the last one up and announced", "bare cost of as many addresses and announcements", "outage of a VIP: median", "worst"}}
+	rows := [][]string{{"event", "VIPs", "to the last one up and announced", "bare cost of as many addresses and frames", "outage of 20 VIPs, by a client: median, worst", "of all, by kernel events: median, worst"}}
 	for range *runs {
-		c := large(*vips, cluster.Options{})
-		c.Settled()
-		ear := c.Client.Listen()
-		victim := c.Nodes[2]
-
-		held := holding(c, victim)
-		mark := c.Probe.Mark()
-		began := sinceBoot()
-		command(c.Nodes[0], "drain", victim.Name, "--wait")
-		c.Within(time.Minute, "drain", c.None(victim))
-		c.Within(time.Minute, "drain", c.AllHeld)
-		last := announced(c, ear, began, held)
-		median, _, worst := probe.Summary(gaps(c, mark))
-		rows = append(rows, row("drain of a node", len(held), last-began, bare(c, held), median, worst))
-		command(c.Nodes[0], "undrain", victim.Name)
-		c.Within(time.Minute, "undrain", c.Even(c.Nodes[:3]...)) // not the one that the bare cost took
-		c.Settled()
-
-		held = holding(c, victim)
-		gone := make(chan time.Duration, 1)
-		go watchGone(c, victim.Name, gone)
-		began = sinceBoot()
-		c.Die(victim)
-		takeable := <-gone + cluster.Wait
-		c.Judge.RemoveMachine(victim.Name)
-		c.Within(time.Minute, "takeover", c.AllHeld)
-		last = announced(c, ear, began, held)
-		rows = append(rows, row("death of a host", len(held), last-takeable, bare(c, held), 0, 0))
-		c.Probe.Close()
-		c.Judge.Close()
-		c.Lab.Close()
+		for _, event := range []struct {
+			name string
+			run  func(vips int) []string
+		}{
+			{"death", func(vips int) []string { return massDeath(vips, cluster.Strict) }},
+			{"eviction", func(vips int) []string { return massDeath(vips, cluster.Fast) }},
+			{"drain", massDrain},
+		} {
+			if *only == "" || *only == event.name {
+				rows = append(rows, event.run(*vips))
+			}
+		}
 	}
-	fmt.Printf("%d IPv4 VIPs on three nodes, fast takeover off:\n\n", *vips)
+	fmt.Printf("%d IPv4 VIPs on three nodes:\n\n", *vips)
 	table(rows)
 	return nil
 }
 
-func row(event string, vips int, took, bare, median, worst time.Duration) []string {
-	outage := func(d time.Duration) string {
-		if d == 0 {
-			return ""
-		}
-		return fmt.Sprintf("%.1f ms", d.Seconds()*1e3)
+// massDeath kills a host. Its VIPs may be taken when W has passed since its member key went or, in fast mode, when it was evicted.
+func massDeath(vips int, mode cluster.Mode) []string {
+	c := large(vips, cluster.Options{Mode: mode})
+	defer done(c)
+	c.Settled()
+	ear := c.Client.Listen()
+	victim := c.Nodes[2]
+	held := holding(c, victim)
+	gone := make(chan time.Duration, 1)
+	go watchGone(c, victim.Name, gone)
+	began := sinceBoot()
+	c.Die(victim)
+	name, takeable := "its guards evict a host", <-gone
+	if mode == cluster.Strict {
+		name, takeable = "a host dies; W over", takeable+cluster.Wait
 	}
-	return []string{event, strconv.Itoa(vips), fmt.Sprintf("%.0f ms", took.Seconds()*1e3), fmt.Sprintf("%.0f ms", bare.Seconds()*1e3), outage(median), outage(worst)}
+	c.Within(time.Minute, "takeover", c.AllHeld)
+	took := announced(c, ear, began, held) - takeable
+	return row(name, len(held), took, bare(c, held), "", "")
+}
+
+// massDrain drains a node that holds everything.
+func massDrain(vips int) []string {
+	c := large(vips, cluster.Options{Tables: "[balance]\nmoves_per_round = 0\n"})
+	defer done(c)
+	c.Within(time.Minute, "cold start", c.AllHeld)
+	victim := c.Nodes[2]
+	for _, n := range c.Nodes[:2] {
+		command(n, "drain", n.Name, "--wait")
+	}
+	for _, n := range c.Nodes[:2] {
+		command(n, "undrain", n.Name)
+	}
+	held := holding(c, victim)
+	if len(held) != vips {
+		lab.Program{}.Fatalf("bench: %s holds %d of %d VIPs", victim.Name, len(held), vips)
+	}
+	c.Answering(2 * time.Second)
+	c.Quiet()
+	ear := c.Client.Listen()
+	mark, began := c.Probe.Mark(), sinceBoot()
+	command(c.Nodes[0], "drain", victim.Name, "--wait")
+	c.Within(time.Minute, "drain", c.None(victim))
+	c.Within(time.Minute, "drain", c.AllHeld)
+	took := announced(c, ear, began, held) - began
+	client, _, clientWorst := probe.Summary(gaps(c, mark))
+	kernel, _, kernelWorst := probe.Summary(absences(c, began))
+	return row("drain, from the command", len(held), took, bare(c, held), pair(client, clientWorst), pair(kernel, kernelWorst))
+}
+
+func done(c *cluster.Cluster) {
+	c.Probe.Close()
+	c.Judge.Close()
+	c.Lab.Close()
+}
+
+func row(event string, vips int, took, bare time.Duration, client, kernel string) []string {
+	return []string{event, strconv.Itoa(vips), fmt.Sprintf("%.0f ms", took.Seconds()*1e3), fmt.Sprintf("%.0f ms", bare.Seconds()*1e3), client, kernel}
+}
+
+func pair(median, worst time.Duration) string {
+	return fmt.Sprintf("%.1f ms, %.1f ms", median.Seconds()*1e3, worst.Seconds()*1e3)
+}
+
+// absences are how long each VIP was on no machine after since.
+func absences(c *cluster.Cluster, since time.Duration) (out []time.Duration) {
+	gone, sum := map[netip.Addr]time.Duration{}, map[netip.Addr]time.Duration{}
+	for _, e := range c.Judge.History() {
+		if e.At < since {
+			continue
+		}
+		if !e.Up {
+			gone[e.VIP] = e.At
+		} else if at, ok := gone[e.VIP]; ok {
+			sum[e.VIP] += e.At - at
+			delete(gone, e.VIP)
+		}
+	}
+	for _, d := range sum {
+		out = append(out, d)
+	}
+	return out
 }
 
 // holding is what a node has up.
