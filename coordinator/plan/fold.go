@@ -69,9 +69,11 @@ func (v *View) fold(changed []Entry, deleted []Deleted, now time.Duration) {
 		if !v.etcd.put(e) {
 			continue
 		}
-		v.replan()
 		if isClaim {
+			v.reclaimed(vip, before)
 			v.changed(vip, before, v.etcd.claims[vip])
+		} else {
+			v.replan()
 		}
 	}
 	for _, d := range deleted {
@@ -229,7 +231,6 @@ func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
 			current = append(current, *r.Current)
 		}
 	}
-	v.replan()
 	v.fold(current, nil, now)
 	v.judgeSome(written, now)
 }
@@ -254,6 +255,7 @@ func (v *View) foldWrite(w ClaimWrite, r WriteResult, revision int64, now time.D
 		}
 	case before.mod < revision:
 		v.etcd.claims[w.VIP] = claim{absent: true, mod: revision}
+		v.reclaimed(w.VIP, before)
 		v.changed(w.VIP, before, v.etcd.claims[w.VIP])
 	}
 	return true
@@ -280,6 +282,7 @@ func (v *View) won(w ClaimWrite, before claim, revision int64, now time.Duration
 		after.create = revision
 	}
 	v.etcd.claims[w.VIP] = after
+	v.reclaimed(w.VIP, before)
 	v.changed(w.VIP, before, after)
 }
 

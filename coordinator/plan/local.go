@@ -344,7 +344,8 @@ func (v *View) foldAddressEvent(f AddressChanged, now time.Duration) {
 		return
 	}
 	ours := false
-	for _, l := range v.local {
+	for _, name := range v.named[f.Address.Prefix] {
+		l := v.local[name]
 		if !slices.Contains(l.place.Addresses, f.Address) && !slices.Contains(l.set, f.Address) {
 			continue
 		}

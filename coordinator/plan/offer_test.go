@@ -205,3 +205,60 @@ func TestVIPsThatWaitForTheirTurnStayUp(t *testing.T) {
 		t.Errorf("%d addresses have ended, %d VIPs are here; want the 150 that are for b, all up", down, n)
 	}
 }
+
+// An offer and an accept say nothing about who holds what, so nobody plans again: with hundreds of them, that is most of what a drain would cost.
+func TestMovesUnderWayCostNoPlanning(t *testing.T) {
+	e := newExodus(t, 50, "b")
+	placed := e.v.placement()
+	for e.commits[Transfer] == nil && e.v.placed == placed {
+		a := e.acts[0]
+		e.acts = e.acts[1:]
+		if c, ok := a.(Commit); !ok {
+			e.tell(e.effect(a)...)
+		} else if c.Writes[0].Kind != Transfer {
+			e.write(c)
+		} else {
+			return // all were offered, accepted and deleted
+		}
+	}
+	t.Errorf("it has planned again after %v, before anything was transferred", e.commits)
+}
+
+// A VIP that comes needs a check, and the check allows new lifetimes for all that are up: they are not set for each of many VIPs that come, and never before
+// the new one is added.
+func TestWhatComesGoesBeforeWhatIsUp(t *testing.T) {
+	d := start(t, testConfig("a", "dns", "web"))
+	b := d.member("b")
+	dns, web := claimWith("dns", "b", b[0].Create, 2, "192.0.2.100/32"), claimWith("web", "", 0, 2, "192.0.2.101/32")
+	web.Reg = ""
+	drain := d.put("drains/b", Intent{V: 1}, 1)
+	d.register(append(b, drain, d.put("claims/dns", dns, 2), d.put("claims/web", web, 2))...)
+	d.play(6 * time.Second)
+	if !d.v.local["web"].up {
+		t.Fatal("it does not hold web")
+	}
+	change := func(edit func(c *Claim)) {
+		known := d.v.etcd.claims["dns"]
+		c := known.Claim
+		edit(&c)
+		c.Writes = known.version + 1
+		x := d.put("claims/dns", c, c.Writes)
+		x.Create = known.create
+		d.tell(d.batch(x))
+	}
+	change(func(c *Claim) { c.To = "a" })
+	d.commit() // accept
+	for d.v.self.checkBusy || d.now().Boot < d.v.self.good.t0+100*ms {
+		d.ms += 10
+		d.tell()
+		d.answer()
+	}
+	d.acts = nil
+	change(func(c *Claim) { c.Node, c.Reg, c.MemberRev, c.To, c.Accept = "a", d.v.self.reg.ID, d.v.self.reg.MemberRev, "", 0 })
+	d.answer() // the check
+	d.want("raise +dns")
+	d.play(time.Second)
+	if l := d.v.local["web"]; d.now().Boot-l.t0 > 600*ms {
+		t.Errorf("web was set last on a check %v ago", d.now().Boot-l.t0)
+	}
+}

@@ -53,6 +53,17 @@ func (v *View) placement() *placed {
 // replan forgets what was concluded from the state of etcd and of this node.
 func (v *View) replan() { v.placed, v.plain = nil, nil }
 
+// reclaimed is told of a claim that has another value than before. An offer, an accept and most re-stamps say nothing new about who holds what, and there
+// are hundreds of them while many VIPs move.
+func (v *View) reclaimed(vip string, before claim) {
+	after := v.etcd.claims[vip]
+	_, asked := v.etcd.moves[vip]
+	if before.valid() != after.valid() || before.owner() != after.owner() || !slices.Equal(before.Addresses, after.Addresses) ||
+		before.Stay != after.Stay || before.Moved != after.Moved || asked && before.To != after.To {
+		v.replan()
+	}
+}
+
 // uniform tells whether no address can go by two names: every member configures what this node does, and every claim is of a VIP that it configures.
 func (v *View) uniform() bool {
 	if v.plain == nil {

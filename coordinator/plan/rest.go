@@ -53,10 +53,10 @@ func (d *decision) settle(vip string, c claim, l *local) {
 	switch {
 	case v.mine(c):
 		_, moving := v.placement().moves[vip]
-		if !l.up || l.t0 != v.self.good.t0 || l.announce || l.doubt || l.stray || l.fails > 0 || l.rival.at > 0 || moving {
+		if !l.up || v.refreshDue(l) || l.announce || l.doubt || l.stray || l.fails > 0 || l.rival.at > 0 || moving {
 			return
 		}
-		l.rest.t0 = l.t0
+		l.rest.t0 = v.self.good.t0
 	case l.some || l.probing || v.own(c) || !v.etcd.alive(c.owner()) && v.placement().assign[vip] == v.cfg.Node:
 		return
 	default:

@@ -87,12 +87,8 @@ func (d *decision) addresses() {
 	if len(due.probe) > 0 {
 		d.do(ProbeAddresses{Items: due.probe})
 	}
-	if t0 := v.self.good.t0; len(due.raise) > 0 && !v.takesPart() {
-		d.do(RaiseAddresses{Items: due.raise, T0: t0, Until: t0 + v.cfg.CheckTimeout})
-	} else {
-		d.burst(due.raise, false, v.cfg.CheckTimeout)
-		d.burst(due.raise, true, v.addWithin()) // sooner: what an eviction counts on [F1]
-	}
+	d.burst(due.raise, true, v.addWithin()) // first: somebody waits for these
+	d.burst(due.raise, false, v.cfg.CheckTimeout)
 	d.actions = append(d.actions, due.announce...)
 }
 
@@ -197,12 +193,16 @@ func (d *decision) wants(vip string, c claim, l *local) bool {
 	return d.v.mine(c) && d.cannotHere(vip, l) == "" && !d.handing(c, l) && !d.shedding(vip, c, l)
 }
 
+// refreshDue tells whether the last good check is newer than the one that the lifetime of an address rests on, by enough to be worth it: while VIPs come in
+// chunks, each of which asks for a check, those that are up already would be set anew all the time.
+func (v *View) refreshDue(l *local) bool { return v.self.good.t0-l.t0 >= v.cfg.CheckInterval*2/3 }
+
 // raise returns the VIP's item for the burst if its addresses are missing, or if a newer check allows a new lifetime.
 func (d *decision) raise(vip string, c claim, l *local) (Item, bool) {
 	v := d.v
 	until, ok := v.mayShow(vip, d.now.Boot)
 	if l.up {
-		return Item{VIP: vip, Addresses: l.place.Addresses}, ok && v.self.good.t0 > l.t0
+		return Item{VIP: vip, Addresses: l.place.Addresses}, ok && v.refreshDue(l)
 	}
 	d.at(v.notBefore)
 	if !ok || d.now.Boot > until-v.addMargin() {

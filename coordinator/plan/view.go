@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -18,8 +19,9 @@ type View struct {
 	evidence  evidence
 	fast      fast
 	self      self
-	health    []health          // of the checks of the configuration, in their order
-	local     map[string]*local // by VIP name; addresses that left the configuration stand under formerName
+	health    []health                  // of the checks of the configuration, in their order
+	local     map[string]*local         // by VIP name; addresses that left the configuration stand under formerName
+	named     map[netip.Prefix][]string // the names in it that an address goes by
 	neighbors neighborhood
 	names     []string // of local, sorted
 	locals    []*local // in the same order
@@ -44,7 +46,7 @@ type View struct {
 // New returns the view of a node that knows nothing yet.
 func New(cfg Config, now Now) *View {
 	v := &View{
-		cfg: cfg, vips: map[string]VIP{}, texts: map[string][]string{}, local: map[string]*local{},
+		cfg: cfg, vips: map[string]VIP{}, texts: map[string][]string{}, local: map[string]*local{}, named: map[netip.Prefix][]string{},
 		evidence:  newEvidence(),
 		fast:      newFast(),
 		self:      newSelf(cfg, now),
@@ -56,9 +58,13 @@ func New(cfg Config, now Now) *View {
 	for _, vip := range cfg.VIPs {
 		v.vips[vip.Name], v.texts[vip.Name] = vip, texts(vip.Prefixes)
 		v.local[vip.Name] = &local{here: true, place: Place{Why: whyUnknown}, doubt: true}
+		for _, p := range vip.Prefixes {
+			v.named[p] = append(v.named[p], vip.Name)
+		}
 	}
 	for _, a := range cfg.Former {
 		v.local[formerName(a)] = &local{place: Place{Addresses: []Address{a}}}
+		v.named[a.Prefix] = append(v.named[a.Prefix], formerName(a))
 	}
 	v.rename()
 	return v

@@ -59,7 +59,7 @@ var edits = []struct{ file, sound, breakable string }{
 	{"store.go", `|| s.alive(c.owner()) || s.rev < c.mod {`, `|| s.alive(c.owner()) || s.rev < c.mod && !broken("S5: an owner is not judged from a state older than its claim") {`},
 	{"store.go", `} else if s.rev >= c.mod {`, `} else if broken("S5: an owner is not judged from a state older than its claim") || s.rev >= c.mod {`},
 	{"store.go", `return MemberRef{c.Node, c.MemberRev} }`, `return MemberRef{c.Node, pick("S6: the timer of one registration does not run for the next", 0, c.MemberRev)} }`},
-	{"show.go", `Until: t0 + v.cfg.CheckTimeout`, `Until: pick("S8: an order to the kernel has an end", never, pick("rule 1: a check grows old", never, t0+v.cfg.CheckTimeout))`},
+	{"show.go", `Until: t0 + within`, `Until: pick("S8: an order to the kernel has an end", never, pick("rule 1: a check grows old", never, t0+within))`},
 	{"self.go", `if _, accused := v.accused(); accused {`, `if _, accused := v.accused(); accused && !broken("F1: a challenged node gains no authority") {`},
 	{"show.go", `until = v.self.good.t0 + v.addWithin()`, `until = v.self.good.t0 + pick("F1: an address is added on a young check", v.cfg.CheckTimeout, v.addWithin())`},
 	{"show.go", `d.burst(due.raise, true, v.addWithin())`, `d.burst(due.raise, true, pick("F1: an address is added on a young check", v.cfg.CheckTimeout, v.addWithin()))`},

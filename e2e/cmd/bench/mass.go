@@ -50,7 +50,7 @@ func mass(args []string) error {
 
 // massDeath kills a host. Its VIPs may be taken when W has passed since its member key went or, in fast mode, when it was evicted.
 func massDeath(vips int, mode cluster.Mode) []string {
-	c := large(vips, cluster.Options{Mode: mode})
+	c := large(vips, cluster.Options{Mode: mode, Gateway: true})
 	defer done(c)
 	c.Settled()
 	ear := c.Client.Listen()
@@ -71,7 +71,7 @@ func massDeath(vips int, mode cluster.Mode) []string {
 
 // massDrain drains a node that holds everything.
 func massDrain(vips int) []string {
-	c := large(vips, cluster.Options{Tables: "[balance]\nmoves_per_round = 0\n"})
+	c := large(vips, cluster.Options{Gateway: true, Tables: "[balance]\nmoves_per_round = 0\n"})
 	defer done(c)
 	c.Within(time.Minute, "cold start", c.AllHeld)
 	victim := c.Nodes[2]
