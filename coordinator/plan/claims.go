@@ -127,7 +127,7 @@ func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 			}
 			return ClaimWrite{VIP: vip, Kind: Cancel, Claim: n, IfMod: c.mod}, true
 		}
-	case c.WaitMS != d.stampWait(vip, c) || c.Fast != d.stampFast(vip, c):
+	case c.WaitMS != d.stampWait(vip, c) || d.restampsFast(vip, c, l):
 		return d.restamp(vip, c), true
 	default:
 		d.mayOffer(vip)

@@ -121,6 +121,13 @@ func (d *decision) stampFast(vip string, c claim) Terms {
 	return v.terms()
 }
 
+// restampsFast tells whether the claim of a VIP has to say something else about that. Terms are promised once the address is up: a write before would ask for
+// another check, and keep the VIP down for that.
+func (d *decision) restampsFast(vip string, c claim, l *local) bool {
+	want := d.stampFast(vip, c)
+	return c.Fast != want && (l.up || c.Fast != Terms{})
+}
+
 // addWithin is how young a check must be for an address to be added on it.
 func (v *View) addWithin() time.Duration {
 	if !v.takesPart() {

@@ -299,3 +299,30 @@ func TestContestsNameWhatWasSeen(t *testing.T) {
 		t.Errorf("%+v", contest)
 	}
 }
+
+// A VIP that was moved here says nothing of fast takeover yet. Its address comes first: the write would ask for another check.
+func TestTermsFollowTheAddress(t *testing.T) {
+	d := start(t, fastConfig("a", "web"))
+	b := d.member("b")
+	c := claimOf("b", b[0].Create, 2)
+	c.To = "a"
+	drain := d.put("drains/b", Intent{V: 1}, 1)
+	d.register(append(b, drain, d.put("claims/web", c, 2))...)
+	d.tell(connected)
+	d.wait(5100*ms, true)
+	d.commit() // accept
+	d.wait(30*ms, true)
+	d.said()
+	known := d.v.etcd.claims["web"]
+	c = known.Claim
+	c.Node, c.Reg, c.MemberRev, c.To, c.Accept, c.Writes = "a", d.v.self.reg.ID, d.v.self.reg.MemberRev, "", 0, known.version+1
+	e := d.put("claims/web", c, c.Writes)
+	e.Create = known.create
+	d.tell(d.batch(e))
+	d.answer() // the check
+	d.want("raise +web")
+	d.tell(AddressesRaised{VIP: "web", T0: d.v.self.good.t0})
+	if got := d.said(); !strings.HasPrefix(got, "announce web\ncommit re-stamp web") {
+		t.Errorf("then it wants %q, not to announce and to write its terms", got)
+	}
+}

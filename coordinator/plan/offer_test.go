@@ -254,7 +254,9 @@ func TestWhatComesGoesBeforeWhatIsUp(t *testing.T) {
 		d.answer()
 	}
 	d.acts = nil
-	change(func(c *Claim) { c.Node, c.Reg, c.MemberRev, c.To, c.Accept = "a", d.v.self.reg.ID, d.v.self.reg.MemberRev, "", 0 })
+	change(func(c *Claim) {
+		c.Node, c.Reg, c.MemberRev, c.To, c.Accept = "a", d.v.self.reg.ID, d.v.self.reg.MemberRev, "", 0
+	})
 	d.answer() // the check
 	d.want("raise +dns")
 	d.play(time.Second)
