@@ -53,11 +53,11 @@ func (d *decision) contact(l *link) {
 // report tells what has changed.
 func (d *decision) report() {
 	for _, l := range d.m.byName() {
-		now := Contact{Link: l.name, Basis: l.told.Basis, Lost: l.lost, At: d.now}
+		now := Contact{Link: l.name, Basis: l.told.Basis, Lost: l.lost, Unasked: l.unasked, At: d.now}
 		if !l.lost {
 			now.Basis = l.basis()
 		}
-		if now.Basis != l.told.Basis || now.Lost != l.told.Lost {
+		if now.Basis != l.told.Basis || now.Lost != l.told.Lost || now.Unasked != l.told.Unasked {
 			l.told = now
 			d.do(now)
 		}

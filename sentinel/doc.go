@@ -32,6 +32,10 @@
 // anybody can take them over [F4]. Only somebody who has a witness can tell that from the death of all others: a node without one ([Contact].Basis is false)
 // gives no terms in its claims, and nobody evicts it. Contact is back when it has lasted for a second.
 //
+// To hear somebody is not to be heard by the guards: a port may come and go between their questions, or the LAN may have fallen in two. So a node that its
+// guards asked and ask no more says that as well ([Contact].Unasked): from then on what it shows rests on its checks, each for a grace. For the same reason a
+// guard consents only after so long a silence that its ward, if it lives, knows, and takes the consent back when it hears the ward [F2].
+//
 // # When may a challenge be refuted?
 //
 // When another host has answered since it was seen. If none does within half of the grace, the interface counts as cut off.

@@ -45,9 +45,11 @@ func (d *decision) judge(l *link, t *target) {
 	case m.view.Challenges[i].By.Node == m.view.Me.Node:
 		d.pursue(l, t, &m.view.Challenges[i])
 	case !slices.Contains(m.view.Challenges[i].Consents, m.view.Me.Node):
-		if d.proved(l, t) {
+		if d.proved(l, t) && d.at(t.silent+max(m.cfg.Terms().Silence, t.terms.Silence)*7/10) { // by then the ward, if it lives, knows that it is not asked [F4]
 			d.order(Consent{Ward: t.ref, Mod: m.view.Challenges[i].Mod})
 		}
+	case t.misses == 0: // [F2]
+		d.order(Dissent{Ward: t.ref, Mod: m.view.Challenges[i].Mod})
 	}
 }
 

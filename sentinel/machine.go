@@ -23,6 +23,7 @@ const (
 	patience     = 1500 * time.Millisecond // how long a challenge may stand without what its eviction needs, after the grace
 	repeat       = 100 * time.Millisecond  // before an order is given again that nothing came of
 	streakMost   = 8                       // answers of a witness that are counted
+	unaskedMost  = 10 * time.Second        // after that, those who do not ask have other reasons
 	members      = 4                       // how many members that are no wards are asked on a link
 )
 
@@ -37,6 +38,7 @@ type Machine struct {
 	late     time.Duration // the last time that it was called too late
 	arranged bool
 	settles  time.Duration // when a claim becomes settled
+	guarded  bool          // others guard this node, by the ring
 
 	backoff map[string]backoff
 	mine    map[Ref]int64         // this node's challenges that were seen to stand, by revision
@@ -54,14 +56,17 @@ type backoff struct {
 
 // link is one interface of this node.
 type link struct {
-	name    string
-	targets map[key]*target
-	order   []*target     // the same, sorted
-	contact time.Duration // when somebody was last heard; 0: never
-	held    bool          // see Own.Held
-	lost    bool
-	back    time.Duration // since when somebody is heard again
-	told    Contact
+	name     string
+	targets  map[key]*target
+	order    []*target     // the same, sorted
+	contact  time.Duration // when somebody was last heard; 0: never
+	held     bool          // see Own.Held
+	lost     bool
+	back     time.Duration // since when somebody is heard again
+	asked    time.Duration // when a guard asked and had its answer, as the next question shows; 0: none has
+	question time.Duration // the last question
+	unasked  bool
+	told     Contact
 }
 
 // key is who a target is: a member's registration, or a host by its address.
@@ -108,6 +113,7 @@ func (m *Machine) Apply(f Fact, now time.Duration) {
 	case Questioned:
 		if l := m.links[f.Link]; l != nil && (f.MAC == MAC{} || l.knows(f.MAC)) {
 			l.heard(now)
+			l.questioned(f, now)
 		}
 	default:
 		panic(fmt.Sprintf("sentinel: unknown fact %T", f))
@@ -248,6 +254,7 @@ func (m *Machine) Decide(now time.Duration) ([]Action, time.Duration) {
 	}
 	for _, l := range m.byName() {
 		d.contact(l)
+		d.unasked(l)
 		d.ask(l)
 	}
 	d.refute()

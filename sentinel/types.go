@@ -21,6 +21,9 @@ func (c Config) Terms() Terms {
 // quarantine is how long a node may hear nobody [F4].
 func (c Config) quarantine() time.Duration { return c.Terms().Silence * 7 / 10 }
 
+// Unasked is how long a node that its guards ask no more has for a check until what it shows rests on that check alone ([Contact].Unasked).
+func (c Config) Unasked() time.Duration { return c.quarantine() * 3 / 10 }
+
 // Terms are what the owner of a claim asks of whoever would evict it, because it keeps its own part within it.
 type Terms struct {
 	Grace   time.Duration // from the challenge to the eviction: it adds nothing that rests on a check older than half of that
@@ -110,9 +113,10 @@ type Standing struct {
 
 // Own is an interface on which this node has VIPs.
 type Own struct {
-	Link string
-	Fast bool // and terms in the claim of one of them
-	Held bool // a process before this one put addresses up there and promised to hold to terms; who else is a member is not known yet
+	Link  string
+	Fast  bool          // and terms in the claim of one of them
+	Since time.Duration // since when the oldest of those has been seen
+	Held  bool          // a process before this one put addresses up there and promised to hold to terms; who else is a member is not known yet
 }
 
 // Accused is a challenge against this node; Mod is 0 when there is none.
@@ -141,6 +145,11 @@ type (
 		Ward Ref
 		Mod  int64
 	}
+	// Dissent takes this node's consent to the challenge with that revision back.
+	Dissent struct {
+		Ward Ref
+		Mod  int64
+	}
 	// Cancel takes this node's challenge back.
 	Cancel struct {
 		Ward Ref
@@ -158,9 +167,12 @@ type (
 	// Contact says how this node stands on an interface, when that has changed.
 	Contact struct {
 		Link  string
-		Basis bool          // there is a witness: being cut off can be told from the death of the others
-		Lost  bool          // nobody is heard: quarantine
-		At    time.Duration // since when
+		Basis bool // there is a witness: being cut off can be told from the death of the others
+		Lost  bool // nobody is heard: quarantine
+		// Unasked: its guards asked it and do so no more, so they may not hear it either. From Config.Unasked later on, what is up may stay for a grace
+		// after each check.
+		Unasked bool
+		At      time.Duration // since when
 	}
 )
 
@@ -171,6 +183,9 @@ func (a Challenge) String() string {
 func (a Consent) String() string {
 	return fmt.Sprintf("consent %s/%d to %d", a.Ward.Node, a.Ward.Rev, a.Mod)
 }
+func (a Dissent) String() string {
+	return fmt.Sprintf("dissent %s/%d to %d", a.Ward.Node, a.Ward.Rev, a.Mod)
+}
 func (a Cancel) String() string {
 	return fmt.Sprintf("cancel %s/%d: %s", a.Ward.Node, a.Ward.Rev, a.Why)
 }
@@ -179,5 +194,9 @@ func (a Evict) String() string {
 }
 func (a Refute) String() string { return fmt.Sprintf("refute %d", a.Mod) }
 func (a Contact) String() string {
-	return fmt.Sprintf("contact %s basis %t lost %t", a.Link, a.Basis, a.Lost)
+	s := fmt.Sprintf("contact %s basis %t lost %t", a.Link, a.Basis, a.Lost)
+	if a.Unasked {
+		s += " unasked"
+	}
+	return s
 }

@@ -15,6 +15,7 @@ type ContestKind string
 const (
 	ToChallenge ContestKind = "challenge" // a ward that does not answer
 	ToConsent   ContestKind = "consent"   // to another guard's challenge
+	ToDissent   ContestKind = "dissent"   // this node's consent is taken back
 	ToCancel    ContestKind = "cancel"    // this node's challenge
 	ToRefute    ContestKind = "refute"    // a challenge against this node
 	ToEvict     ContestKind = "evict"     // the ward
@@ -37,6 +38,8 @@ func (v *View) foldSentinel(a sentinel.Action, now time.Duration) {
 		v.contest(v.challenge(a))
 	case sentinel.Consent:
 		v.contest(v.consent(a))
+	case sentinel.Dissent:
+		v.contest(v.dissent(a))
 	case sentinel.Cancel:
 		v.contest(v.cancel(a))
 	case sentinel.Evict:
@@ -46,22 +49,6 @@ func (v *View) foldSentinel(a sentinel.Action, now time.Duration) {
 	default:
 		panic(fmt.Sprintf("plan: unknown decision of the sentinel %T", a))
 	}
-}
-
-func (v *View) foldContact(a sentinel.Contact, now time.Duration) {
-	was := v.fast.links[a.Link]
-	is := contact{basis: a.Basis, lost: a.Lost, found: was.found}
-	switch {
-	case a.Lost && !was.lost:
-		v.fast.counts.Quarantines++
-		v.alarm("", "cut off", "nobody is heard on "+a.Link+": its VIPs come down until somebody is")
-	case !a.Lost && was.lost:
-		is.found = now
-		v.self.checkAt = min(v.self.checkAt, now)
-		v.note("", "in contact", "others are heard again on "+a.Link)
-	}
-	v.fast.links[a.Link] = is
-	v.replan()
 }
 
 // contest puts a transaction in the queue, unless it is nil or the same is under way.
@@ -153,6 +140,17 @@ func (v *View) consent(a sentinel.Consent) *Contest {
 		Guards: []Guard{{Key: key, Rev: a.Mod}},
 		Puts:   []Put{{Key: key + "/" + v.cfg.Node, Value: v.record(MemberRef{a.Ward.Node, a.Ward.Rev}, c.VIP, c.ClaimMod), Lease: v.self.reg.Lease}},
 	}
+}
+
+// dissent takes this node's consent back: the eviction rests on it, and fails without.
+func (v *View) dissent(a sentinel.Dissent) *Contest {
+	c, ok := v.etcd.challenges[a.Ward.Node]
+	rev, consented := c.consents[v.cfg.Node]
+	if !ok || c.mod != a.Mod || !consented {
+		return nil
+	}
+	key := "challenges/" + a.Ward.Node + "/" + v.cfg.Node
+	return &Contest{Kind: ToDissent, Ward: a.Ward.Node, Guards: []Guard{{Key: key, Rev: rev}}, Deletes: []string{key}}
 }
 
 // ended are the keys of a challenge and what was consented to it.

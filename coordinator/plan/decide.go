@@ -120,7 +120,7 @@ func (d *decision) check() {
 		return
 	}
 	urgent := d.urgent && (!s.good.have || s.good.revision < d.after || d.now.Boot-s.good.t0 >= v.freshMost())
-	if ((urgent || v.wantsRead()) && d.at(s.urgentAt) || d.at(s.checkAt)) && !d.stuck() {
+	if ((urgent || v.wantsRead()) && d.at(s.urgentAt) || d.at(min(s.checkAt, v.hastens()))) && !d.stuck() {
 		d.do(Check{Since: v.etcd.rev, Keys: v.etcd.oldKeys(v.etcd.rev), Highest: v.etcd.highest})
 	}
 }

@@ -44,12 +44,6 @@ type seenChallenge struct {
 	at  time.Duration
 }
 
-// contact is how this node stands on an interface, as the sentinel sees it.
-type contact struct {
-	basis, lost bool
-	found       time.Duration // when it was back last
-}
-
 // expelled is the last eviction of this node.
 type expelled struct {
 	rev int64 // its registration
@@ -147,30 +141,6 @@ func (v *View) addMargin() time.Duration {
 // freshMost is the age of a check from which on a newer one is asked for when an address waits.
 func (v *View) freshMost() time.Duration {
 	return min(raiseMargin, v.addWithin()-v.addMargin())
-}
-
-// cutOff is the interface of the VIP on which nobody is heard; "" if there is none.
-func (v *View) cutOff(l *local) string {
-	if len(v.fast.links) == 0 {
-		return ""
-	}
-	for _, list := range [][]Address{l.place.Addresses, l.set} {
-		for _, a := range list {
-			if v.fast.links[a.Link].lost {
-				return a.Link
-			}
-		}
-	}
-	return ""
-}
-
-// foundSince is when contact was back last on the interfaces of the VIP.
-func (v *View) foundSince(vip string) time.Duration {
-	at := time.Duration(0)
-	for _, a := range v.local[vip].place.Addresses {
-		at = max(at, v.fast.links[a.Link].found)
-	}
-	return at
 }
 
 // accused is the challenge against the registration that stands, if there is one.
@@ -318,12 +288,12 @@ func (v *View) Watched() sentinel.Viewed {
 	for _, node := range sortedKeys(v.etcd.evictions) {
 		s.Evicted = append(s.Evicted, sentinel.Ref{Node: node, Rev: v.etcd.evictions[node].MemberRev})
 	}
-	own := map[string]bool{}
+	own := map[string]sentinel.Own{}
 	for _, vip := range v.names {
 		v.watch(&s, vip, own)
 	}
 	for _, link := range sortedKeys(own) {
-		s.Own = append(s.Own, sentinel.Own{Link: link, Fast: own[link]})
+		s.Own = append(s.Own, own[link])
 	}
 	for _, ward := range sortedKeys(v.etcd.challenges) {
 		c, at := v.etcd.challenges[ward], v.fast.against[ward].at
@@ -361,12 +331,17 @@ func (v *View) inherited() (own []sentinel.Own) {
 }
 
 // watch adds a VIP to what the sentinel has to know: one address on each interface.
-func (v *View) watch(s *sentinel.Viewed, vip string, own map[string]bool) {
+func (v *View) watch(s *sentinel.Viewed, vip string, own map[string]sentinel.Own) {
 	c, l := v.etcd.claims[vip], v.local[vip]
 	seen := map[string]bool{}
 	for _, a := range l.both() {
 		here := v.mine(c) || v.own(c)
-		own[a.Link] = own[a.Link] || c.Fast != Terms{} && (here || l.some)
+		o := own[a.Link]
+		o.Link = a.Link
+		if since := v.fast.seen[vip].at; c.Fast != (Terms{}) && (here || l.some) && (!o.Fast || since < o.Since) {
+			o.Fast, o.Since = true, since
+		}
+		own[a.Link] = o
 		if here || seen[a.Link] || !c.valid() || c.Node == "" || !v.means(vip, c) || v.fast.seen[vip].ref != c.owner() {
 			continue
 		}

@@ -202,6 +202,9 @@ func (v *View) whyDown(vip string, now time.Duration) string {
 	case c.valid() && c.Node != v.cfg.Node && c.Node != "":
 		return "the claim names " + c.Node
 	case now >= v.keepUntil(l):
+		if _, unasked := v.unasked(l); unasked {
+			return fmt.Sprintf("its guards ask this node no more, and there was no good answer from etcd for %v", v.cfg.Fast.Grace)
+		}
 		return fmt.Sprintf("no good answer from etcd for %v", v.cfg.Hold)
 	case v.self.leaving:
 		return "stopping"

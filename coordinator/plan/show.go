@@ -40,10 +40,14 @@ func (v *View) mayShow(vip string, now time.Duration) (until time.Duration, ok b
 
 // keepUntil is when the addresses of a VIP that are up must be deleted, if they are not set again before: the check that their lifetime rests on + hold.
 func (v *View) keepUntil(l *local) time.Duration {
-	if l.t0 > 0 {
-		return l.t0 + v.cfg.Hold
+	until := l.t0 + v.cfg.Hold
+	if l.t0 == 0 {
+		until = v.self.started + v.cfg.Hold // found at the start: the kernel ends them by then at the latest
 	}
-	return v.self.started + v.cfg.Hold // found at the start: the kernel ends them by then at the latest
+	if sooner, unasked := v.unasked(l); unasked {
+		until = min(until, sooner)
+	}
+	return until
 }
 
 // mayKeep tells whether an address that is up may stay for the rest of its lifetime: its claim is this node's, or it was when it went missing and nobody

@@ -1,0 +1,36 @@
+package sentinel
+
+import (
+	"slices"
+	"time"
+)
+
+// questioned: a guard asked this node. A host that is no member asks for other reasons. Only the question before counts: the port may have gone before
+// the answer to this one left.
+func (l *link) questioned(f Questioned, now time.Duration) {
+	if f.MAC == (MAC{}) || slices.ContainsFunc(l.order, func(t *target) bool { return t.mac == f.MAC && t.ref.Node != "" }) {
+		l.asked, l.question = l.question, now
+	}
+}
+
+// unasked decides whether this node's guards may have stopped hearing it [F4]. That it hears somebody proves little, for its port may come and go between
+// their questions, or the LAN may have fallen apart: what the guards go by are their own questions, and those that reached this node were answered. It
+// counts from when they asked before, or from when they should have begun, where they have ever asked; and not for ever, for they may have reasons that this
+// node does not know. It is told before the quarantine is over, so that a check has time to answer.
+func (d *decision) unasked(l *link) {
+	m := d.m
+	i := slices.IndexFunc(m.view.Own, func(o Own) bool { return o.Link == l.name && o.Fast })
+	if i < 0 || !m.guarded {
+		l.unasked = false
+		return
+	}
+	due := max(l.asked, m.view.Own[i].Since+settled) + m.cfg.quarantine() - m.cfg.Unasked()
+	switch {
+	case l.asked == 0 || d.at(due+unaskedMost):
+		l.unasked = false
+	case m.late > 0 && d.now-m.late < m.cfg.Interval: // what was asked meanwhile may not have been read yet
+		d.at(m.late + m.cfg.Interval)
+	default:
+		l.unasked = d.at(due)
+	}
+}
