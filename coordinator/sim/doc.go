@@ -33,9 +33,10 @@
 //
 // # Fast takeover
 //
-// Schedule.Fast gives every daemon a sentinel and the nodes a LAN (lan.go): frames are late, lost, and stop at a node that is cut off; kernels answer questions
-// whatever their daemons do; a gateway always answers. RandomFast makes such schedules, TestOneHolderFast runs them. Two nodes may have one address up while they
-// cannot hear each other, and 10 ms longer, and when one's daemon could not act while it was cut off.
+// Schedule.Fast gives every daemon a sentinel and the nodes a LAN (lan.go): frames are late, lost, and stop at a node that is cut off, or between the parts of a LAN that has
+// fallen in two (cuts.go); kernels answer questions whatever their daemons do; a gateway answers whoever reaches it. RandomFast makes such schedules, of several themes in
+// turn, TestOneHolderFast runs them. Two nodes may have one address up while they cannot hear each other, and 10 ms longer, and when one's daemon could not act while it
+// was cut off. When a host dies and nothing else goes wrong, its VIPs have to be up again by Schedule.Again.
 //
 // # How do I know that it would notice?
 //

@@ -8,6 +8,7 @@ import (
 
 var (
 	fastSeed      = flag.Uint64("sim.fast", 0, "TestOneHolderFast runs this schedule alone and prints its trace")
+	fastThemeFlag = flag.String("sim.fast.theme", "", "only schedules of this theme")
 	fastSchedules = flag.Int("sim.fast.schedules", 400, "how many schedules TestOneHolderFast runs")
 )
 
@@ -23,7 +24,7 @@ func TestOneHolderFast(t *testing.T) {
 		}
 		return
 	}
-	h := hunted{fast: true, from: *fromFlag, most: *fastSchedules, find: 5}
+	h := hunted{fast: true, theme: *fastThemeFlag, from: *fromFlag, most: *fastSchedules, find: 5}
 	if testing.Short() {
 		h.most = min(h.most, 100)
 	}

@@ -51,7 +51,7 @@ func (w *world) lasts(i int, until time.Duration) {
 
 // calmLater waits for the end of all faults.
 func (w *world) calmLater() {
-	w.quiet = 0
+	w.quiet = w.s.Again
 	for _, end := range w.ends {
 		w.quiet = max(w.quiet, end)
 	}
@@ -98,7 +98,7 @@ func (w *world) strike(i int, f Fault) {
 	vip := f.VIP % w.s.VIPs
 	w.trace.fault(f)
 	switch f.Kind {
-	case Lose, Mute, Hold, Slow, Refuse, Lie, Stall, KernelFails:
+	case Lose, Mute, Hold, Slow, Refuse, Lie, Drag, Stall, KernelFails:
 		n.troubles = append(slices.DeleteFunc(n.troubles, func(t trouble) bool { return t.end <= w.now }), trouble{f.Kind, f.Calls, w.now + f.For})
 		n.frozen()
 	case NoQuorum:
@@ -144,6 +144,8 @@ func (w *world) strike(i int, f Fault) {
 		w.after(f.For, nil, n.judgeHealth)
 	case CutLAN:
 		w.cutLAN(n, f.For)
+	case Split:
+		w.splitLAN(f)
 	default:
 		w.strikeDaemon(f, n)
 	}

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,6 +72,16 @@ func (j *judge) look() {
 		}
 	}
 	j.breaks("promise 1: %s is up on %s", slotAddress(slot).Prefix.Addr(), strings.Join(where, " and "))
+}
+
+// again looks whether every VIP is up, on a node that is on the LAN.
+func (j *judge) again() {
+	for i, v := range j.w.final().vips {
+		mask := j.w.final().slots[i]
+		if !slices.ContainsFunc(j.w.nodes, func(n *node) bool { return n.kernel.up&mask == mask && !n.cut() }) {
+			j.breaks("fast: %s is not up again", v.Name)
+		}
+	}
 }
 
 // stops is told when a daemon stops to run freely: from then on no address may stay for longer than hold + K, and what was under way.
@@ -231,5 +242,5 @@ func (w *world) able() int {
 
 func (n *node) able() bool {
 	_, drained := n.w.etcd.keys["drains/"+n.name]
-	return n.proc != nil && !n.proc.leaving && !drained && n.linkDown <= n.w.now && !n.cut()
+	return n.proc != nil && !n.proc.leaving && !drained && n.linkDown <= n.w.now && !n.cut() && n.w.split.until <= n.w.now
 }

@@ -17,15 +17,9 @@ var gatewayAddr = netip.AddrFrom4([4]byte{192, 0, 2, 254})
 // frameMost is how long a frame takes, at the most, if nothing is wrong.
 const frameMost = 2 * time.Millisecond
 
-// cut tells whether the node's LAN port passes nothing.
-func (n *node) cut() bool { return n.lanCut > n.w.now }
-
-// hears tells whether frames pass between two nodes.
-func (n *node) hears(o *node) bool { return !n.cut() && !o.cut() }
-
 func (n *node) mac() sentinel.MAC { return sentinel.MAC{byte(n.id + 1)} }
 
-// frame sends something over the LAN; then runs when it arrives.
+// frame sends something over the LAN; then runs when it arrives. The gateway is the node nil.
 func (w *world) frame(from, to *node, p *process, then func()) {
 	d := &w.nodes[0].dice
 	if from != nil {
@@ -36,7 +30,7 @@ func (w *world) frame(from, to *node, p *process, then func()) {
 		return // lost
 	}
 	w.after(took, p, func() {
-		if (from == nil || !from.cut()) && (to == nil || !to.cut()) {
+		if from.hears(to) {
 			then()
 		}
 	})
@@ -48,9 +42,18 @@ func (p *process) show() {
 		return
 	}
 	p.shown = p.view.WatchedVersion()
+	waits := p.watched != nil
 	v := p.view.Watched()
-	v.Witnesses = []sentinel.Host{{Link: linkName, Addr: gatewayAddr}}
-	p.n.w.after(p.n.dice.upTo(time.Millisecond), p, func() { p.observe(v) })
+	p.watched = &v
+	if waits {
+		return // it takes the place of an older one
+	}
+	p.n.w.after(p.n.dice.upTo(time.Millisecond), p, func() {
+		v := *p.watched
+		p.watched = nil
+		v.Witnesses = []sentinel.Host{{Link: linkName, Addr: gatewayAddr}}
+		p.observe(v)
+	})
 }
 
 // observe hands the sentinel a fact and lets it decide.
@@ -72,7 +75,8 @@ func (p *process) observe(f sentinel.Fact) {
 			a = c
 		}
 		p.n.w.trace.sentinel(p.n, a)
-		p.n.w.after(p.n.dice.upTo(time.Millisecond), p, func() { p.post(plan.SentinelDecided{Action: a}) })
+		p.deciding = max(p.deciding, p.n.w.now+p.n.dice.upTo(time.Millisecond)) // in order
+		p.n.w.at(p.deciding, p, func() { p.post(plan.SentinelDecided{Action: a}) })
 	}
 	at := p.n.w.now + p.n.clock.until(min(max(wake-p.n.bootTime(), 0), time.Second))
 	if p.guarding > p.n.w.now && p.guarding <= at {
@@ -90,9 +94,6 @@ func (p *process) observe(f sentinel.Fact) {
 func (p *process) askFor(a sentinel.Probe) {
 	w, n := p.n.w, p.n
 	answer := func(from *node, mac sentinel.MAC) {
-		if from != nil && w.mutant.noCancel && w.etcd.keys["challenges/"+from.name].Mod > 0 {
-			return
-		}
 		w.frame(from, n, p, func() { p.observe(sentinel.Answered{Host: a.Host, MAC: mac}) })
 	}
 	if a.Addr == gatewayAddr {
@@ -146,39 +147,4 @@ func (e *etcd) contest(node string, a plan.Contest) bool {
 		}
 	})
 	return true
-}
-
-// cutLAN cuts a node off the LAN for a while. Its carrier stays.
-func (w *world) cutLAN(n *node, d time.Duration) {
-	n.lanCut = max(n.lanCut, w.now+d)
-	n.frozen()
-	w.at(n.lanCut, nil, func() {
-		n.healed = w.now
-		n.frozen()
-		w.judge.changed = true // two that could not hear each other now can
-		w.after(healMost+time.Microsecond, nil, func() { w.judge.changed = true })
-	})
-}
-
-// healMost is how long two may answer after a cut has healed.
-const healMost = 10 * time.Millisecond
-
-// frozen notes that the node was cut off while its daemon could not take its addresses down: what follows is not promised, until the kernel has ended them.
-func (n *node) frozen() {
-	if n.lanCut >= n.w.now && n.lanCut > 0 && (n.stopped >= 0 || n.trouble(Stall) || n.trouble(KernelFails)) {
-		n.excused = n.w.now + n.clock.until(n.cfg.Hold+n.cfg.CheckTimeout) + n.w.timers.late
-	}
-}
-
-// excuses tells whether fast mode allows that both have an address up: they cannot hear each other, could not 10 ms ago, or one could not act while it was cut.
-func (w *world) excuses(a, b *node) bool {
-	if !w.s.Fast {
-		return false
-	}
-	for _, n := range []*node{a, b} {
-		if n.cut() || n.healed > 0 && w.now < n.healed+healMost || w.now < n.excused {
-			return true
-		}
-	}
-	return false
 }

@@ -2,12 +2,16 @@ package sim
 
 import (
 	"encoding/json"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 )
+
+// and joins rules that are broken at the same time, because each covers for the other.
+const and = " + "
 
 // mutants are the rules that are broken, one at a time, and the theme of the schedules that find each soonest. S1 to S10 are explained in docs/protocol.md,
 // rules 1 to 5 in package plan. What a rule is about tells which promise it serves: rounds, frozen, flap and placement their own, all others the first.
@@ -36,8 +40,14 @@ var mutants = []struct{ rule, theme string }{
 	{"names: a claim is about the addresses that it lists", "roll-out"},
 	{"names: a check since the claim was won", "roll-out"},
 	{"names: an address is not taken under a second name", "roll-out"},
-	{"F4: a node that hears nobody takes its VIPs down", "fast"},
-	{"F5: the LAN is asked before a fast takeover", "fast"},
+	{"F1: a challenged node gains no authority", "flushes"},
+	{"F1: an address is added on a young check", "flushes"},
+	{"F2: an answer cancels", "flaps"},
+	{"F3: an eviction names a registration", "returns"},
+	{"F4: a node that hears nobody takes its VIPs down" + and + "F4: a node that its guards ask no more lives on its checks", "suspicions"},
+	{"F4: a node that its guards ask no more lives on its checks", "splits"},
+	{"F5: the LAN is asked before a fast takeover", "suspicions"},
+	{"F7: an owner without a member key is guarded", "deaths"},
 	{"rounds: an offer for balance takes a slot", "operators"},
 	{"rounds: a round has so many slots", "operators"},
 	{"rounds: the interval counts from the last slot", "operators"},
@@ -63,12 +73,23 @@ var edits = []struct{ file, sound, breakable string }{
 	{"self.go", `if _, accused := v.accused(); accused {`, `if _, accused := v.accused(); accused && !broken("F1: a challenged node gains no authority") {`},
 	{"show.go", `until = v.self.good.t0 + v.addWithin()`, `until = v.self.good.t0 + pick("F1: an address is added on a young check", v.cfg.CheckTimeout, v.addWithin())`},
 	{"show.go", `d.burst(due.raise, true, v.addWithin())`, `d.burst(due.raise, true, pick("F1: an address is added on a young check", v.cfg.CheckTimeout, v.addWithin()))`},
-	{"fast.go", `e.MemberRev == c.MemberRev &&`, `(broken("F3: an eviction names a registration") || e.MemberRev == c.MemberRev) &&`},
+	{"show.go", `if sooner, unasked := v.unasked(l); unasked {`, `if sooner, unasked := v.unasked(l); unasked && !broken("F4: a node that its guards ask no more lives on its checks") {`},
+	{"../../sentinel/ring.go", `	return true
+}
+
+func (m *Machine) known`, `	return !broken("F7: an owner without a member key is guarded")
+}
+
+func (m *Machine) known`},
+	{"../../sentinel/machine.go", `		case t.mac == f.MAC ||`, `		case broken("F2: an answer cancels") && m.mine[t.ref] > 0:
+			continue
+		case t.mac == f.MAC ||`},
 	{"contest.go", `	case !v.takesPart() || !v.evicted(c) || v.etcd.alive(c.owner()):
 		return none`, `	case !v.takesPart() || !v.evicted(c) || v.etcd.alive(c.owner()):
 		return none
 	case broken("F5: the LAN is asked before a fast takeover"):
 		return quiet`},
+	{"contest.go", `!v.evicted(c) || v.etcd.alive(c.owner())`, `!v.evicted(c) && !v.evictedOnce(c) || v.etcd.alive(c.owner())`},
 	{"show.go", `if v.evicted(c) {`, `if v.evicted(c) && !broken("evicted: it withdraws before anything else") {`},
 	{"show.go", `return until, now < until`, `return until, now < until || broken("rule 1: a check grows old")`},
 	{"self.go", `v.fold(f.Changed, nil, now)`, `v.fold(pick("S9: a check brings the changed claims", nil, f.Changed), nil, now)`},
@@ -94,13 +115,19 @@ var edits = []struct{ file, sound, breakable string }{
 	{"place.go", `Weight: st.Weight,`, `Weight: pick("placement: weights", 1, st.Weight),`},
 }
 
-// breakable is what the edits call.
-const breakable = `package plan
+// breakable is what the edits call, in each package that has some.
+const breakable = `
+// Broken are the rules that are left out.
+var Broken []string
 
-// Broken is the rule that is left out.
-var Broken string
-
-func broken(rule string) bool { return Broken == rule }
+func broken(rule string) bool {
+	for _, b := range Broken {
+		if b == rule {
+			return true
+		}
+	}
+	return false
+}
 
 func pick[T any](rule string, mutant, sound T) T {
 	if broken(rule) {
@@ -110,16 +137,30 @@ func pick[T any](rule string, mutant, sound T) T {
 }
 `
 
-// breaker connects it with this test.
-const breaker = `package sim
-
-import "viplease/coordinator/plan"
-
-func init() { breakRule = func(rule string) { plan.Broken = rule } }
+// loose is what some edits of package plan call.
+const loose = `
+// evictedOnce tells whether some registration of the claim's owner was evicted.
+func (v *View) evictedOnce(c claim) bool {
+	e, ok := v.etcd.evictions[c.Node]
+	return broken("F3: an eviction names a registration") && ok && c.valid() && c.Fast != (Terms{}) && e.Kept.covers(c.Fast)
+}
 `
 
-// breakRule breaks a rule of package plan. It is set only in the test binary that TestMutants builds.
-var breakRule func(rule string)
+// breaker connects them with this test.
+const breaker = `package sim
+
+import (
+	"viplease/coordinator/plan"
+	"viplease/sentinel"
+)
+
+func init() { breakRules = func(rules ...string) { plan.Broken, sentinel.Broken = rules, rules } }
+`
+
+var ruleFlag = flag.String("sim.rule", "", "TestMutants breaks only the rules that match, as -run does with subtests")
+
+// breakRules breaks rules of packages plan and sentinel, and none else. It is set only in the test binary that TestMutants builds.
+var breakRules func(rules ...string)
 
 // TestMutants breaks each rule, and the simulation must notice: one that it does not notice is not tested, or not needed. The
 // product has no switch for that. Two rules have dialogues instead: the count of claims in a check (S9), which nothing has needed since a missing claim is first
@@ -129,7 +170,7 @@ func TestMutants(t *testing.T) {
 		t.Skip("it builds a test binary and hunts some ten thousand schedules")
 	}
 	binary := buildBreakable(t)
-	out, err := exec.CommandContext(t.Context(), binary, "-test.run", "^TestBrokenRules$", "-test.v", "-test.timeout", "8m").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), binary, "-test.run", "^TestBrokenRules$/"+*ruleFlag, "-test.v", "-test.timeout", "8m").CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
 		t.Fatal(err)
@@ -138,16 +179,17 @@ func TestMutants(t *testing.T) {
 
 // TestBrokenRules is run by TestMutants.
 func TestBrokenRules(t *testing.T) {
-	if breakRule == nil {
+	if breakRules == nil {
 		t.Skip("only in the binary that TestMutants builds")
 	}
 	for _, m := range mutants {
 		t.Run(m.rule, func(t *testing.T) {
-			breakRule(m.rule)
-			found, events := hunt(hunted{theme: m.theme, fast: m.theme == "fast", from: 1, most: mostOf(m.theme), find: 1, promise: promiseOf(m.rule), mutant: mutant{
+			rules := strings.Split(m.rule, and)
+			breakRules(rules...)
+			_, fast := fastThemeNames[m.theme]
+			found, events := hunt(hunted{theme: m.theme, fast: fast, from: 1, most: mostOf(m.theme), find: 1, promise: promiseOf(m.rule), mutant: mutant{
 				hurry:        promiseOf(m.rule) == "promise 1",
-				noQuarantine: m.rule == "F4: a node that hears nobody takes its VIPs down",
-				noCancel:     m.rule == "F2: an answer cancels",
+				noQuarantine: rules[0] == "F4: a node that hears nobody takes its VIPs down",
 				noSlot:       m.rule == "rounds: two nodes do not fill one slot",
 				noClock:      m.rule == "S8: the clock is read before and after each kernel call",
 				noLate:       m.rule == "S7: W covers how late the kernel may be",
@@ -167,6 +209,8 @@ func promiseOf(rule string) string {
 		return kind
 	case "placement":
 		return "promises 2 and 3"
+	case "F7":
+		return "fast"
 	}
 	return "promise 1"
 }
@@ -180,8 +224,9 @@ func buildBreakable(t *testing.T) string {
 		t.Fatal(err)
 	}
 	texts := map[string]string{
-		filepath.Join(here, "../plan/breakable.go"): breakable,
-		filepath.Join(here, "breaker_test.go"):      breaker,
+		filepath.Join(here, "../plan/breakable.go"):        "package plan\n" + breakable + loose,
+		filepath.Join(here, "../../sentinel/breakable.go"): "package sentinel\n" + breakable,
+		filepath.Join(here, "breaker_test.go"):             breaker,
 	}
 	for _, e := range edits {
 		path := filepath.Join(here, "../plan", e.file)
@@ -199,7 +244,7 @@ func buildBreakable(t *testing.T) string {
 	}
 	overlay := struct{ Replace map[string]string }{map[string]string{}}
 	for path, text := range texts {
-		file := filepath.Join(dir, filepath.Base(path))
+		file := filepath.Join(dir, strings.ReplaceAll(path, string(filepath.Separator), "_"))
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -222,8 +267,8 @@ func buildBreakable(t *testing.T) string {
 
 // mostOf is how many schedules of a theme may be needed. Those of fast takeover have many more events.
 func mostOf(theme string) int {
-	if theme == "fast" {
-		return 3000
+	if _, fast := fastThemeNames[theme]; fast {
+		return 2000
 	}
 	return 15_000
 }

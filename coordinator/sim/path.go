@@ -70,6 +70,8 @@ func (n *node) path(c calls) fate {
 		case Slow:
 			f.request += d.upTo(n.w.timers.timeout)
 			f.answer += d.upTo(n.w.timers.timeout)
+		case Drag:
+			f.answer += d.upTo(n.w.timers.timeout)
 		case Refuse:
 			f.refused = true
 		case Lie:

@@ -84,7 +84,9 @@ type process struct {
 	gained   map[string]bool // what the operator's programs were told
 
 	sentinel *sentinel.Machine // nil: strict mode
-	shown    int               // version of the view that it knows
+	shown    int               // version of the view that it knows, or that is on its way to it
+	watched  *sentinel.Viewed  // that one
+	deciding time.Duration     // when the last of its decisions arrives
 	guarding time.Duration     // when it is to decide next
 }
 

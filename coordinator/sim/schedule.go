@@ -19,6 +19,7 @@ type Schedule struct {
 	Checks      checking      // whether the nodes have a health check
 	Noise       int           // how often single calls and events go wrong, 0 to 3
 	Still       time.Duration // if not 0: from here on nothing happens that may take an address down
+	Again       time.Duration // if not 0: by then every VIP is up on a node that is on the LAN
 	Policy      Policy
 	Faults      []Fault
 }
@@ -108,12 +109,16 @@ const (
 	Sick                    // the node's health check fails
 	Move                    // an operator moves a VIP to the node
 	CutLAN                  // the node's LAN port passes nothing
+	Split                   // the LAN falls in two: the node is on the far side, with the next one if VIP is odd, and the gateway if VIP is 2 or 3
+	Drag                    // answers from etcd are late, some by more than half of the grace, some by more than all of it
 	kinds
 )
 
 var kindNames = [kinds]string{"Lose", "Mute", "Hold", "Slow", "Refuse", "Lie", "Revoke", "NoQuorum", "Compact", "Break", "Kill", "Pause", "Hang", "Leave", "Reboot",
 	"Stall", "KernelFails", "DelAddress", "AddForeign", "LinkDown", "DelClaim", "PutClaim", "CopyClaim", "DelMember", "Drain", "Freeze", "Upgrade", "Restore", "Pin",
-	"Balance", "Sick", "Move", "CutLAN"}
+	"Balance", "Sick", "Move", "CutLAN", "Split", "Drag"}
+
+func (k Kind) strikesCalls() bool { return k <= Lie || k == Drag }
 
 func (k Kind) String() string   { return kindNames[k] }
 func (k Kind) GoString() string { return kindNames[k] }
@@ -134,7 +139,7 @@ func (c calls) GoString() string { return strings.ReplaceAll(c.String(), "+", "|
 // GoString is the fault as one writes it in a test.
 func (f Fault) GoString() string {
 	s := fmt.Sprintf("{At: %d * ms, For: %d * ms, Kind: %s, Node: %d, VIP: %d", f.At.Milliseconds(), f.For.Milliseconds(), f.Kind, f.Node, f.VIP)
-	if f.Kind <= Lie {
+	if f.Kind.strikesCalls() {
 		s += fmt.Sprintf(", Calls: %#v", f.Calls)
 	}
 	if f.On != atOnce {
@@ -145,7 +150,7 @@ func (f Fault) GoString() string {
 
 func (f Fault) String() string {
 	s := fmt.Sprintf("%s n%d v%d at %v for %v", f.Kind, f.Node, f.VIP, f.At, f.For)
-	if f.Kind <= Lie {
+	if f.Kind.strikesCalls() {
 		s += " of " + f.Calls.String()
 	}
 	if f.On != atOnce {
@@ -160,8 +165,8 @@ func (f Fault) String() string {
 // GoString is the schedule as one writes it in a test.
 func (s Schedule) GoString() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "{Seed: %d, Nodes: %d, VIPs: %d, Pace: %s, Skew: %t, LAN: %t, Fast: %t, Warm: %t, Change: %s, Checks: %#v, Noise: %d, Policy: %#v, Faults: []Fault{",
-		s.Seed, s.Nodes, s.VIPs, s.Pace, s.Skew, s.LAN, s.Fast, s.Warm, s.Change, s.Checks, s.Noise, s.Policy)
+	fmt.Fprintf(&b, "{Seed: %d, Nodes: %d, VIPs: %d, Pace: %s, Skew: %t, LAN: %t, Fast: %t, Warm: %t, Change: %s, Checks: %#v, Noise: %d, Again: %d * ms, Policy: %#v, Faults: []Fault{",
+		s.Seed, s.Nodes, s.VIPs, s.Pace, s.Skew, s.LAN, s.Fast, s.Warm, s.Change, s.Checks, s.Noise, s.Again.Milliseconds(), s.Policy)
 	for _, f := range s.Faults {
 		fmt.Fprintf(&b, "\n\t%#v,", f)
 	}

@@ -87,7 +87,9 @@ func hunt(h hunted) (found []finding, total int64) {
 					return
 				}
 				seed := h.from + n
-				if t, ok := themeNames[h.theme]; ok {
+				if t, ok := fastThemeNames[h.theme]; ok && h.fast {
+					seed = themedFast(t, seed)
+				} else if t, ok := themeNames[h.theme]; ok {
 					seed = themed(t, seed)
 				}
 				o := run(h.schedule(seed), h.mutant, false)

@@ -43,7 +43,6 @@ type mutant struct {
 	noLate  bool // S7: W leaves out how late the kernel may be
 
 	noQuarantine bool // F4: a node that hears nobody carries on
-	noCancel     bool // F2: answers of a ward that has been challenged are not heard
 
 	noSlot bool // etcd does not compare the revision of the key round
 
@@ -66,6 +65,7 @@ type world struct {
 	nodes    []*node
 	layouts  []*layout       // the configuration, and what it is changed to
 	quorumAt time.Duration   // etcd has no quorum before
+	split    split           // how the LAN has fallen in two last
 	ends     []time.Duration // of the faults, as far as is known
 	quiet    time.Duration   // when all have: from here on nothing fails any more
 	calmed   bool
@@ -184,6 +184,9 @@ func (w *world) run() {
 		w.plan(i, f)
 	}
 	w.calmLater()
+	if w.s.Again > 0 {
+		w.at(w.s.Again, nil, w.judge.again)
+	}
 	for w.judge.verdict == "" && !w.judge.settled && w.step() {
 	}
 }
