@@ -66,10 +66,33 @@ func (d *decision) contests() {
 	for _, c := range d.v.fast.queue {
 		d.do(c)
 	}
+	if c := d.groundless(); c != nil {
+		d.do(*c)
+	}
+}
+
+// groundless refutes a challenge that is about no VIP of this node: there is nothing on the LAN to look for, and an eviction on its account fails anyway, for
+// a claim that is not this node's. Without that, whoever wrote it by mistake would keep authority from this node for as long as it stands.
+func (d *decision) groundless() *Contest {
+	v := d.v
+	accusation, accused := v.accused()
+	if c := v.etcd.claims[accusation.VIP]; !accused || v.self.adopted || v.mine(c) || v.own(c) || !d.at(v.fast.refuteAt) {
+		return nil
+	}
+	c := v.refute(sentinel.Refute{Mod: accusation.mod})
+	if c == nil || v.fast.busy[c.String()] {
+		return nil
+	}
+	c.MemberRev = v.self.reg.MemberRev
+	return c
 }
 
 // under notes that a contest is under way.
-func (f *fast) under(c Contest) {
+func (f *fast) under(c Contest, now time.Duration) {
+	f.busy[c.String()] = true
+	if c.Kind == ToRefute {
+		f.refuteAt = now + writeRetry
+	}
 	f.queue = slices.DeleteFunc(f.queue, func(q Contest) bool { return q.String() == c.String() })
 }
 

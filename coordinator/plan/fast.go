@@ -28,6 +28,7 @@ type fast struct {
 	promised map[string]bool // interfaces on which a claim of this node has had terms, in this process or the one before
 	queue    []Contest
 	busy     map[string]bool // contests under way, by their text
+	refuteAt time.Duration   // a challenge without grounds is not refuted before
 	expelled
 	counts  FastCounts
 	version int
@@ -164,6 +165,9 @@ func (v *View) evicted(c claim) bool {
 // expel: this node has learnt of an eviction of one of its registrations.
 func (v *View) expel(now time.Duration) {
 	e, ok := v.etcd.evictions[v.cfg.Node]
+	if ok && v.takesPart() && v.self.phase == registered && e.MemberRev == v.self.reg.MemberRev {
+		v.lapse("an eviction names this registration", now) // also if its member key still stands: others may go by it
+	}
 	if !ok || e.MemberRev == v.fast.expelled.rev {
 		return
 	}

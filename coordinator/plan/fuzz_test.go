@@ -109,11 +109,7 @@ func FuzzView(f *testing.F) {
 		if len(data) > 400 {
 			return // what takes longer than this is found in shorter ones
 		}
-		w := newHostile(t)
-		for p := program(data); len(p) > 0; {
-			w.step(&p)
-			w.look()
-		}
+		newHostile(t).play(data)
 	})
 }
 
@@ -128,11 +124,7 @@ func TestHostileView(t *testing.T) {
 			data[i] = byte(random.Uint32())
 		}
 		ok := t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			w := newHostile(t)
-			for p := program(data); len(p) > 0; {
-				w.step(&p)
-				w.look()
-			}
+			newHostile(t).play(data)
 		})
 		if !ok {
 			return

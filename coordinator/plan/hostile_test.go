@@ -21,11 +21,14 @@ type hostile struct {
 	allowed []Address
 	names   []string // of its own VIPs
 	lease   int64
+	guard   *guard // nil: strict mode
 }
 
-func newHostile(t *testing.T) *hostile {
-	cfg := testConfig("a", "dns", "web")
-	w := &hostile{t: t, boot: 10 * time.Second, rev: 10, keys: map[string]Entry{}, up: map[Address]bool{}}
+func newHostile(t *testing.T) *hostile { return hostileTo(t, testConfig("a", "dns", "web"), nil) }
+
+// hostileTo is the world around a node with this configuration and this guard.
+func hostileTo(t *testing.T, cfg Config, g *guard) *hostile {
+	w := &hostile{t: t, boot: 10 * time.Second, rev: 10, keys: map[string]Entry{}, up: map[Address]bool{}, guard: g}
 	w.v = New(cfg, w.now())
 	places := placesOf(cfg)
 	for vip, p := range places.Places {
@@ -137,8 +140,9 @@ func (w *hostile) reread() {
 
 func (w *hostile) pass(d time.Duration) {
 	for end := w.boot + d; w.boot < end; {
-		w.boot += 100 * time.Millisecond
+		w.boot += w.guard.step()
 		w.act()
+		w.guard.look(w)
 	}
 }
 
@@ -219,6 +223,8 @@ func (w *hostile) do(action Action) []Fact {
 		return []Fact{Registered{Registration: r, Highest: a.Highest, Revision: w.rev, State: a.State}, BatchSeen{Revision: w.rev, Changed: []Entry{m, s}}}
 	case Renew:
 		return []Fact{Renewed{a.Lease, 3 * time.Second}}
+	case Revoke:
+		return w.revoke(a)
 	case WriteState:
 		if w.keys["members/a"].Create != a.Registration.MemberRev {
 			return []Fact{StateFailed{errors.New("not a member")}}
@@ -238,6 +244,8 @@ func (w *hostile) do(action Action) []Fact {
 		return []Fact{w.check(a)}
 	case Commit:
 		return w.commit(a)
+	case Contest:
+		return w.contest(a)
 	case RaiseAddresses:
 		return each(a.Items, func(it Item) Fact { w.set(it, true); return AddressesRaised{VIP: it.VIP, T0: a.T0} })
 	case DelAddresses:
@@ -275,6 +283,7 @@ func (w *hostile) check(a Check) Fact {
 	me := w.keys["members/a"]
 	f := CheckAnswered{
 		T0: w.boot, Cluster: 1, Since: a.Since, Highest: a.Highest, Keys: a.Keys, Revision: w.rev, MemberRev: me.Create, Member: me.Value,
+		Challenge: w.found("challenges/a"), Eviction: w.found("evictions/a"),
 	}
 	for _, key := range sortedKeys(w.keys) {
 		if e := w.keys[key]; strings.HasPrefix(key, "claims/") {

@@ -263,7 +263,7 @@ func (v *View) Dispatched(actions []Action, now Now) {
 		case WriteNeighbors:
 			v.neighbors.writing = true
 		case Contest:
-			v.fast.under(a)
+			v.fast.under(a, now.Boot)
 		case Revoke:
 			v.self.revoke = 0
 		case Reread:
