@@ -47,7 +47,12 @@ func failover(args []string) error {
 	if err != nil {
 		return err
 	}
-	r := &report{at: time.Now(), machine: machine(), command: strings.Join(append([]string{"scripts/bench failover"}, args...), " "), overlaps: map[*program][]judge.Overlap{}}
+	r := &report{at: time.Now(), machine: machine(), command: "scripts/bench failover", overlaps: map[*program][]judge.Overlap{}}
+	flags.Visit(func(f *flag.Flag) {
+		if f.Name != "o" { // where it went is no matter of the figures
+			r.command += fmt.Sprintf(" --%s=%v", f.Name, f.Value)
+		}
+	})
 	t.run(r)
 	if err := r.write(folder); err != nil {
 		return err
@@ -113,17 +118,19 @@ func (t trial) run(r *report) {
 	}
 }
 
-// machine says in words what this ran on.
+// machine says in words what this runs on, and what runs.
 func machine() string {
-	parts := []string{fmt.Sprintf("%d cores", runtime.NumCPU()), "Linux " + strings.TrimSpace(read("/proc/sys/kernel/osrelease"))}
-	for _, c := range []*exec.Cmd{
-		exec.Command(os.Getenv("VIPLEASE_BINARY"), "version"),
-		exec.Command(filepath.Join(os.Getenv("VIPLEASE_ETCD"), "etcd"), "--version"),
-		exec.Command("keepalived", "--version"),
+	load, _, _ := strings.Cut(read("/proc/loadavg"), " ")
+	release, _, _ := strings.Cut(strings.TrimSpace(read("/proc/sys/kernel/osrelease")), "-")
+	parts := []string{fmt.Sprintf("%d cores", runtime.NumCPU()), "load average " + load + " when it began", "Linux " + release}
+	for _, c := range []struct{ name, path, version string }{
+		{"viplease", os.Getenv("VIPLEASE_BINARY"), "version"},
+		{"etcd", filepath.Join(os.Getenv("VIPLEASE_ETCD"), "etcd"), "--version"},
+		{"keepalived", "keepalived", "--version"},
 	} {
-		if out, err := c.CombinedOutput(); err == nil {
+		if out, err := exec.Command(c.path, c.version).CombinedOutput(); err == nil {
 			line, _, _ := strings.Cut(string(out), "\n")
-			parts = append(parts, strings.TrimSpace(line))
+			parts = append(parts, c.name+" "+strings.TrimSpace(strings.TrimPrefix(strings.ToLower(line), c.name+" ")))
 		}
 	}
 	return strings.Join(parts, ", ")
