@@ -62,7 +62,7 @@ func versionOf(t *testing.T, format int) string {
 func TestTwoFormats(t *testing.T) {
 	t.Parallel()
 	this, next := os.Getenv("VIPLEASE_BINARY"), versionOf(t, 2)
-	c := cluster.Start(t, cluster.Options{Idle: true})
+	c := cluster.Start(t, cluster.Options{Idle: true, Gateway: true})
 	for i, n := range c.Nodes {
 		n.Install([]string{this, next, this}[i])
 		n.Start(c.Config(n.Name))
@@ -94,15 +94,17 @@ func TestTwoFormats(t *testing.T) {
 		install(c.Nodes[0], next)
 		install(c.Nodes[1], this)
 	})
+	var moved figures
 	for _, n := range c.Nodes[:2] { // one of the next format, one of this
-		c.Answering(2 * time.Second)
-		mark := c.Probe.Mark()
-		run(t, n, "drain", "--wait", "--timeout", "10s")
-		c.Within(patience, "drain", c.Even(others(c, n)...))
-		run(t, n, "undrain")
-		returned(t, c, patience)
-		t.Logf("%s drained and back: the client saw outages of %v", n.Name, c.Outages(mark))
+		moved.during(c, func() {
+			run(t, n, "drain", "--wait", "--timeout", "10s")
+			c.Within(patience, "drain", c.Even(others(c, n)...))
+			run(t, n, "undrain")
+			c.Within(patience, "return", c.Even(c.Nodes...))
+			c.Answering(2 * time.Second)
+		})
 	}
+	t.Logf("drained and back: %v", &moved)
 
 	third := c.Nodes[2]
 	if err := third.Stop(); err != nil {
@@ -117,11 +119,13 @@ func TestTwoFormats(t *testing.T) {
 		return err == nil && strings.Contains(s.Self.Trouble, refused)
 	})
 
-	began := time.Now()
-	c.Nodes[0].Die() // the next format
-	c.Within(takeover, "takeover", c.Even(c.Nodes[1]))
-	c.Answering(takeover - time.Since(began))
-	t.Logf("every VIP answered again after %v", time.Since(began).Round(10*time.Millisecond))
+	var death figures
+	death.during(c, func() {
+		c.Die(c.Nodes[0]) // of the next format; who guards it is of this one
+		c.Within(takeover, "takeover", c.Even(c.Nodes[1]))
+		c.Answering(takeover)
+	})
+	t.Logf("death: %v", &death)
 	if up := of(c, third); len(up) > 0 || !strings.Contains(third.Logs(), refused) {
 		t.Errorf("%s, which is kept out, has %v up, and its log says\n%s", third.Name, up, third.Logs())
 	}
