@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +12,9 @@ import (
 
 // Fast takeover. The judge is on in all of them: two holders who can exchange frames end the test, and so does one who is still there 10 ms after a cut
 // has healed.
+
+// evictEvery is how long a guard that has evicted a node leaves alone whoever falls silent after it [F11].
+const evictEvery = 5 * time.Second
 
 const tightTimers = "probe_interval = \"10ms\"\nmisses = 3\ngrace = \"30ms\"\n"
 
@@ -97,6 +101,7 @@ func TestFastHostDeath(t *testing.T) {
 				if i+1 < rounds(x.rounds, 20) {
 					comeBack(t, c, nodes...)
 					c.Guarded()
+					observe(evictEvery + rand.N(time.Second)) // or the next death waits for it; in any phase of every timer
 				}
 			}
 			counts(t, c)
