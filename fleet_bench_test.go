@@ -2,12 +2,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -76,6 +78,8 @@ func runFleet(b *testing.B, nodes, vips int) {
 	after := server.counters(b)
 	b.ReportMetric((after.requests-before.requests)/float64(nodes-1)/idle.Seconds(), "idle-requests/node/s")
 	b.ReportMetric(after.revision-before.revision, "idle-revisions")
+	b.ReportMetric(100*(after.etcd-before.etcd)/idle.Seconds(), "idle-etcd-%cpu")
+	b.ReportMetric(100*(after.nodes-before.nodes)/idle.Seconds()/float64(nodes-1), "idle-%cpu/node")
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -252,6 +256,7 @@ func (deaf) Probe(context.Context, []plan.Address, bool) (map[plan.Address]strin
 // server is an etcd of one member on the loopback interface.
 type server struct {
 	url    string
+	pid    int
 	client *clientv3.Client
 }
 
@@ -269,6 +274,7 @@ func startServer(b *testing.B) *server {
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
+	s.pid = cmd.Process.Pid
 	b.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	s.client, err = clientv3.New(clientv3.Config{Endpoints: []string{s.url}, DialTimeout: 10 * time.Second, Logger: zap.NewNop()})
 	if err != nil {
@@ -304,8 +310,8 @@ func (s *server) await(ctx context.Context, key string, gone chan<- time.Time) {
 	}
 }
 
-// counters are etcd's own.
-type counters struct{ requests, txns, sent, received, revision float64 }
+// counters are etcd's own, and the seconds of processor that it and this process, all nodes together, have spent.
+type counters struct{ requests, txns, sent, received, revision, etcd, nodes float64 }
 
 func (s *server) counters(b *testing.B) (c counters) {
 	r, err := http.Get(s.url + "/metrics")
@@ -333,7 +339,20 @@ func (s *server) counters(b *testing.B) (c counters) {
 		b.Fatal(err)
 	}
 	c.revision = float64(status.Header.Revision)
+	c.etcd, c.nodes = cpuOf(b, s.pid), cpuOf(b, os.Getpid())
 	return c
+}
+
+// cpuOf is the time that a process has spent, in seconds; utime and stime of proc_pid_stat(5), in hundredths of a second.
+func cpuOf(b *testing.B, pid int) float64 {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	user, _ := strconv.ParseFloat(fields[11], 64)
+	system, _ := strconv.ParseFloat(fields[12], 64)
+	return (user + system) / 100
 }
 
 func (s *server) report(b *testing.B, before counters, what string) {
@@ -342,4 +361,7 @@ func (s *server) report(b *testing.B, before counters, what string) {
 	b.ReportMetric(after.txns-before.txns, what+"-txns")
 	b.ReportMetric(after.revision-before.revision, what+"-revisions")
 	b.ReportMetric((after.sent-before.sent)/1024, what+"-sent-KiB")
+	b.ReportMetric((after.received-before.received)/1024, what+"-received-KiB")
+	b.ReportMetric(after.etcd-before.etcd, what+"-etcd-cpu-s")
+	b.ReportMetric(after.nodes-before.nodes, what+"-nodes-cpu-s")
 }

@@ -138,7 +138,12 @@ func (p etcdPort) PutState(ctx context.Context, node string, r plan.Registration
 }
 
 func (p etcdPort) PutOnce(ctx context.Context, key string, value []byte) error {
-	return p.store.PutOnce(ctx, key, value)
+	err := p.store.PutOnce(ctx, key, value)
+	var taken *leases.TakenError
+	if errors.As(err, &taken) {
+		err = &coordinator.TakenError{Value: taken.Entry.Value}
+	}
+	return err
 }
 
 func (p etcdPort) Read(ctx context.Context) (plan.SnapshotRead, error) {

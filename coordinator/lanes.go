@@ -204,7 +204,9 @@ func (c *Coordinator) carryOut(ctx context.Context, a plan.Action) plan.Fact {
 		}
 		return plan.NeighborsWritten{MemberRev: a.Registration.MemberRev, Revision: done.Revision, Neighbors: a.Neighbors, Err: err}
 	case plan.WriteLayout:
-		return plan.LayoutWritten{Err: c.ports.Claims.PutOnce(ctx, "configs/"+a.Digest, plan.Encode(a.Layout))}
+		err := c.ports.Claims.PutOnce(ctx, "configs/"+a.Digest, plan.Encode(a.Layout))
+		var taken *TakenError
+		return plan.LayoutWritten{Taken: errors.As(err, &taken), Err: err}
 	case plan.Revoke:
 		_ = c.ports.Registry.Revoke(ctx, a.Lease) // it ends by itself, only later
 		return nil

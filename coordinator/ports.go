@@ -39,7 +39,7 @@ var (
 	ErrLeft       = errors.New("some may be left")      // of Kernel.Raise: the kernel did not confirm that nothing is up
 )
 
-// TakenError says that the node's name is in use, and by which member record.
+// TakenError says that the node's name is in use, and by which member record, or that a key that is written once holds something else.
 type TakenError struct{ Value []byte }
 
 func (*TakenError) Error() string { return "the node name is in use" }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -74,16 +75,39 @@ func (s *Store) checkOn(ctx context.Context, c *conn, node string, since int64) 
 	if len(held.GetKvs()) == 0 {
 		return a, nil
 	}
-	// Their values, from the same server, which knows this revision.
-	v, err := c.kv.Range(ctx, &pb.RangeRequest{
-		Key: []byte(s.key(claims)), RangeEnd: []byte(clientv3.GetPrefixRangeEnd(s.key(claims))),
-		MinModRevision: since + 1, Revision: a.Revision, Serializable: true,
-	})
+	a.Changed, err = s.values(ctx, c, held.GetKvs(), since+1, a.Revision)
 	if err != nil {
 		return Answer{}, hint(err)
 	}
-	a.Changed = s.entries(v.Kvs)
 	return a, nil
+}
+
+// values gets what stands at these claims, written since a revision, from a server that knows the revision at. A few are asked for by name: for a range,
+// etcd reads all claims and then leaves out those that are older.
+func (s *Store) values(ctx context.Context, c *conn, keys []*mvccpb.KeyValue, since, at int64) ([]Entry, error) {
+	if len(keys) > maxOps {
+		r, err := c.kv.Range(ctx, &pb.RangeRequest{
+			Key: []byte(s.key(claims)), RangeEnd: []byte(clientv3.GetPrefixRangeEnd(s.key(claims))),
+			MinModRevision: since, Revision: at, Serializable: true,
+		})
+		return s.entries(r.GetKvs()), err
+	}
+	gets := make([]clientv3.Op, len(keys))
+	for i, kv := range keys {
+		gets[i] = clientv3.OpGet(string(kv.Key), clientv3.WithRev(at), clientv3.WithSerializable())
+	}
+	r, err := c.txn(ctx).Then(gets...).Commit()
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]Entry, 0, len(keys))
+	for _, one := range r.Responses {
+		entries = append(entries, s.entries(one.GetResponseRange().GetKvs())...)
+	}
+	if len(entries) != len(keys) {
+		return nil, errShape
+	}
+	return entries, nil
 }
 
 // late reports whether an answer to a request sent at t0 is too old to be used. Timers do not count the time in suspend; Now does.

@@ -128,10 +128,14 @@ func (t *table) solve() {
 	if len(t.free) == 0 {
 		return
 	}
+	groups := t.alike()
 	room, settled := t.evenLoad()
 	if settled {
 		return
 	}
 	open := t.fewestMoves(room)
 	t.fewestPairs(open, room)
+	for _, group := range groups {
+		t.arrange(group)
+	}
 }

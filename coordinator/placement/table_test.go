@@ -20,7 +20,7 @@ func TestPlace(t *testing.T) {
 		{"drained node", "a! b", "v1@a v2@b", nil, "v1=b v2=b; v1 a>b drain 0"},
 		{"dead link", "a:v2 b", "v1@a v2@b", nil, "v1=b v2=a; v1 a>b unfit 0; v2 b>a balance 1"},
 		{"weights", "a*3 b", "v1 v2 v3 v4", nil,
-			"v1=a v2=a v3=b v4=a; v1 >a unheld 0; v2 >a unheld 0; v3 >b unheld 0; v4 >a unheld 0"},
+			"v1=a v2=b v3=a v4=a; v1 >a unheld 0; v2 >b unheld 0; v3 >a unheld 0; v4 >a unheld 0"},
 		{"no place", "a:v1 b:", "v1@a v2@b", nil, "v1=a; -v2"},
 
 		{"pin at once", "a b", "v1^b@a v2@b", nil, "v1=b v2=a; v1 a>b pin 0; v2 b>a balance 1"},

@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"time"
 )
@@ -64,6 +65,10 @@ func (d *decision) write(vip string, c claim, l *local) (ClaimWrite, bool) {
 		if errors.Is(c.foreign, errNewer) || c.foreign != nil && v.apart() != "" || !v.vipHere(vip) || v.self.leaving {
 			return ClaimWrite{}, false
 		}
+		if v.emptying || d.empties == max(v.cfg.MaxWrites, 1) || !d.firstToWrite(vip) && !d.at(max(v.self.since, l.lostAt)+emptyLater) {
+			return ClaimWrite{}, false
+		}
+		d.empties++
 		return d.empty(vip, c, l), true
 	case c.valid() && c.To == v.cfg.Node:
 		if c.Accept != v.self.reg.MemberRev && d.accepts(vip, c) {
@@ -74,6 +79,23 @@ func (d *decision) write(vip string, c claim, l *local) (ClaimWrite, bool) {
 		}
 	}
 	return d.take(vip, c, l)
+}
+
+// firstToWrite tells whether this node is one of the few that write what is missing under this name at once: the claim of a VIP, a configuration. At the
+// first start of a large cluster all of it is missing, and every node sees it: if all wrote all of it, etcd would be asked for their product. For the same
+// reason a node writes such claims one transaction after the other.
+func (d *decision) firstToWrite(name string) bool {
+	if d.members == 0 {
+		for node := range d.v.etcd.members {
+			d.members++
+			d.rank += boolInt(node < d.v.cfg.Node)
+		}
+	}
+	if d.members <= emptyFirst {
+		return true
+	}
+	ahead := int(crc32.ChecksumIEEE([]byte(name))) - d.rank
+	return (ahead%d.members+d.members)%d.members < emptyFirst
 }
 
 // empty writes that nobody is known to hold the VIP. Whoever takes it waits as long as anybody known could still show it.
@@ -129,6 +151,7 @@ func (d *decision) writeMine(vip string, c claim, l *local) (ClaimWrite, bool) {
 		}
 	case c.WaitMS != d.stampWait(vip, c) || d.restampsFast(vip, c, l):
 		return d.restamp(vip, c), true
+	case !d.current():
 	default:
 		d.mayOffer(vip)
 	}
@@ -286,6 +309,9 @@ func (d *decision) shedding(vip string, c claim, l *local) bool {
 	if !s.leaving && !d.told() && !etcdAway {
 		return d.at(deadline) // the others do not know yet that it has to go
 	}
+	if !etcdAway && !d.current() {
+		return d.at(deadline)
+	}
 	_, ok := d.move(vip)
 	return !ok || etcdAway || d.at(deadline)
 }
@@ -305,7 +331,7 @@ func (d *decision) take(vip string, c claim, l *local) (ClaimWrite, bool) {
 	if !ok || v.self.leaving || l.some || l.op != idle || !v.self.freshCheck() { // as it is with most claims of others
 		return ClaimWrite{}, false
 	}
-	if v.placement().assign[vip] != v.cfg.Node || d.cannot(vip) != "" || !d.told() {
+	if !d.current() || v.placement().assign[vip] != v.cfg.Node || d.cannot(vip) != "" || !d.told() {
 		return ClaimWrite{}, false
 	}
 	probe, cause := c.Node != "" || c.Empty || c.Contested, takeCause(c)

@@ -90,6 +90,8 @@ const (
 	offerTimeout = 300 * time.Millisecond // no answer from the target of a move by then: no move
 	offerBackoff = 5 * time.Second        // before the same target is asked again
 	raiseMargin  = 30 * time.Millisecond  // an address is added only while the check is at least this far from too old
+	emptyFirst   = 3                      // so many nodes write the missing claim of a VIP at once,
+	emptyLater   = 250 * time.Millisecond // the others when it is still missing then
 	writeRetry   = 100 * time.Millisecond // after a write that was certainly not applied
 	jitterMost   = 500 * time.Millisecond // spreads re-registrations, so that a mass lapse is not answered by a stampede
 	rereadEvery  = 30 * time.Second       // the kernel's addresses are read back now and then, whatever events said

@@ -8,7 +8,11 @@ import (
 
 // Decide returns what to do now, in a fixed order, and the boot time at which to ask again if no fact comes before. It changes nothing.
 func Decide(v *View, now Now) ([]Action, time.Duration) {
+	v.clock = now.Boot
 	d := &decision{v: v, now: now, wake: never, calm: v.isCalm(now.Boot)}
+	if d.calm {
+		d.current() // what is planned anew ends rests
+	}
 	d.addresses() // removals first: nothing delays them
 	d.contests()
 	d.registration()
@@ -36,6 +40,10 @@ type decision struct {
 	turn    *turn // found once
 	slotted bool  // a slot of the round is being taken by this decision
 	calm    bool  // VIPs may rest
+
+	empties int // missing claims that are written by this decision
+
+	members, rank int // how many members there are, and how many of them come before this node by name; 0: not counted yet
 
 	strays     map[string][]string // see unaccounted
 	widestWait time.Duration       // see widest; 0: not asked for yet
@@ -233,7 +241,7 @@ func (d *decision) state() {
 		}
 		d.do(WriteState{s.reg, want})
 	}
-	if _, ok := v.etcd.layouts[v.digest]; !ok && !v.layoutBusy && d.at(s.layoutAt) {
+	if _, ok := v.etcd.layouts[v.digest]; !ok && !v.layoutBusy && d.at(s.layoutAt) && (d.firstToWrite(v.digest) || d.at(s.since+emptyLater)) {
 		d.do(WriteLayout{v.digest, v.layout})
 	}
 }

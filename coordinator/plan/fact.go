@@ -83,8 +83,11 @@ type (
 	StateWritten struct{ State State }
 	// StateFailed: it may not.
 	StateFailed struct{ Err error }
-	// LayoutWritten: configs/<digest> was written, or stood there.
-	LayoutWritten struct{ Err error }
+	// LayoutWritten: configs/<digest> was written, or stood there. Taken: something else stands there.
+	LayoutWritten struct {
+		Taken bool
+		Err   error
+	}
 
 	// ClaimsCommitted: etcd answered a transaction. Member: this node's registration stood; without it nothing was written.
 	ClaimsCommitted struct {

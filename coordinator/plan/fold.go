@@ -47,17 +47,27 @@ func (v *View) foldBatch(f BatchSeen, now time.Duration) {
 
 // touched is what a batch of keys is about.
 type touched struct {
-	claims             []string
-	members, neighbors bool
+	claims        []string
+	nodes         []string // their states, or themselves
+	comesOrGoes   bool     // one of the nodes, perhaps
+	neighbors, or bool     // what other nodes see on their LANs; or something else
 }
 
 func (t *touched) add(key string) (vip string, isClaim bool) {
-	t.members = t.members || strings.HasPrefix(key, "members/")
-	t.neighbors = t.neighbors || strings.HasPrefix(key, "neighbors/")
-	if vip, isClaim = strings.CutPrefix(key, "claims/"); isClaim {
-		t.claims = append(t.claims, vip)
+	switch kind, name, _ := strings.Cut(key, "/"); kind {
+	case "claims":
+		t.claims = append(t.claims, name)
+		return name, true
+	case "members":
+		t.nodes, t.comesOrGoes = append(t.nodes, name), true
+	case "states":
+		t.nodes = append(t.nodes, name)
+	case "neighbors":
+		t.neighbors = true
+	default:
+		t.or = true
 	}
-	return vip, isClaim
+	return "", false
 }
 
 // fold takes keys in, whose own revisions may be ahead of the view's.
@@ -73,7 +83,7 @@ func (v *View) fold(changed []Entry, deleted []Deleted, now time.Duration) {
 			v.reclaimed(vip, before)
 			v.changed(vip, before, v.etcd.claims[vip])
 		} else {
-			v.replan()
+			v.replanForKey(e.Key)
 		}
 	}
 	for _, d := range deleted {
@@ -83,20 +93,21 @@ func (v *View) fold(changed []Entry, deleted []Deleted, now time.Duration) {
 			v.departed(v.etcd.neighbors[node], now)
 		}
 		v.etcd.remove(d.Key, d.Mod)
-		if strings.HasPrefix(d.Key, "neighbors/") {
-			continue
-		}
-		v.replan()
+		v.replanForKey(d.Key)
 		if isClaim {
 			v.changed(vip, before, v.etcd.claims[vip])
 		}
 	}
 	v.etcd.highest = max(v.etcd.highest, v.etcd.rev)
-	if t.members {
-		v.judge(now)
-	} else {
-		v.judgeSome(t.claims, now)
+	if t.comesOrGoes {
+		for vip, c := range v.etcd.claims {
+			if slices.Contains(t.nodes, c.Node) {
+				t.claims = append(t.claims, vip) // its owner may be gone
+			}
+		}
 	}
+	v.stir(t)
+	v.judgeSome(t.claims, now)
 	if t.neighbors {
 		v.neighborsChanged(now)
 	}
@@ -151,6 +162,7 @@ func (v *View) changed(vip string, before, after claim) {
 		}
 	}
 	if before.holds() && !after.holds() {
+		l.lostAt = v.clock
 		l.lost, l.lostWait = v.mine(before) || v.own(before), before.wait()
 		if l.lost && l.some {
 			v.alarm(vip, "claim lost", fmt.Sprintf("%s; writing it again", missing(after)))
@@ -192,6 +204,7 @@ func (v *View) own(c claim) bool {
 func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
 	v.wrote(nil)
 	v.slotAnswered(f.Writes)
+	v.emptied(f.Writes)
 	if len(f.Writes) == 0 {
 		v.self.mend, v.self.mending = false, false
 	}
@@ -233,6 +246,13 @@ func (v *View) foldCommitted(f ClaimsCommitted, now time.Duration) {
 	}
 	v.fold(current, nil, now)
 	v.judgeSome(written, now)
+}
+
+// emptied is told of every transaction that was answered, or will not be.
+func (v *View) emptied(writes []ClaimWrite) {
+	if slices.ContainsFunc(writes, func(w ClaimWrite) bool { return w.Kind == Empty }) {
+		v.emptying = false
+	}
 }
 
 // foldWrite takes in what came of one write. It returns false when that shows that the store went back.
@@ -289,6 +309,7 @@ func (v *View) won(w ClaimWrite, before claim, revision int64, now time.Duration
 func (v *View) foldClaimsFailed(f ClaimsFailed, now time.Duration) {
 	v.wrote(f.Err)
 	v.slotAnswered(f.Writes)
+	v.emptied(f.Writes)
 	if len(f.Writes) == 0 {
 		v.self.mending = false
 	}

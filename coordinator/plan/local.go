@@ -61,7 +61,8 @@ type local struct {
 	writeAt  time.Duration // and not before
 	giving   bool          // and it gives the claim away: until it is answered that counts as done and as not done
 	doubt    bool          // rule 4, and at the start of a process [S3]
-	lost     bool          // the claim was ours when it went missing
+	lostAt   time.Duration // when its claim went missing
+	lost     bool          // the claim was ours then
 	lostWait time.Duration // what the claim that went missing asked for
 
 	offered   string        // target of the offer that this process made

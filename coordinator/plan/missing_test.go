@@ -136,7 +136,7 @@ func TestOwnKeysThatWereOverwrittenByHandAreWrittenAgain(t *testing.T) {
 	}
 	d.tell(ClaimsCommitted{MemberRev: d.v.self.reg.MemberRev, Revision: d.rev, Member: true})
 	d.acts = nil
-	d.tell(LayoutWritten{Err: fmt.Errorf("configs/x is taken")})
+	d.tell(LayoutWritten{Taken: true, Err: fmt.Errorf("configs/x is taken")})
 	if got := d.said2(); !strings.Contains(got, "put configs/") {
 		t.Fatalf("its configuration was overwritten, and it wants %q", got)
 	}

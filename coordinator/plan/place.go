@@ -28,7 +28,7 @@ func (v *View) ready(node string) bool {
 
 // placement plans who should hold what, by what etcd was last seen to hold and nothing else: every node comes to the same.
 func (v *View) placement() *placed {
-	if v.placed != nil {
+	if v.placed != nil && v.clock < v.planDue() {
 		return v.placed
 	}
 	p := &placed{assign: map[string]string{}, moves: map[string]placement.Move{}, unplaced: map[string]bool{}, agreed: true, disputed: map[string]bool{}}
@@ -46,12 +46,10 @@ func (v *View) placement() *placed {
 	for _, vip := range out.Unplaced {
 		p.unplaced[vip] = true
 	}
-	v.placed = p
+	v.unsettle(v.placed, p)
+	v.placed, v.age, v.plannedAt = p, fresh, v.clock
 	return p
 }
-
-// replan forgets what was concluded from the state of etcd and of this node.
-func (v *View) replan() { v.placed, v.plain = nil, nil }
 
 // reclaimed is told of a claim that has another value than before. An offer, an accept and most re-stamps say nothing new about who holds what, and there
 // are hundreds of them while many VIPs move.
@@ -60,7 +58,7 @@ func (v *View) reclaimed(vip string, before claim) {
 	_, asked := v.etcd.moves[vip]
 	if before.valid() != after.valid() || before.owner() != after.owner() || !slices.Equal(before.Addresses, after.Addresses) ||
 		before.Stay != after.Stay || before.Moved != after.Moved || asked && before.To != after.To {
-		v.replan()
+		v.replanFor(touched{claims: []string{vip}})
 	}
 }
 
@@ -72,11 +70,15 @@ func (v *View) uniform() bool {
 			plain = plain && st.Digest == v.digest
 		}
 		for vip, c := range v.etcd.claims {
-			plain = plain && (!c.valid() || c.Node == "" || v.vipHere(vip) && v.means(vip, c))
+			plain = plain && v.isPlain(vip, c)
 		}
 		v.plain = &plain
 	}
 	return *v.plain
+}
+
+func (v *View) isPlain(vip string, c claim) bool {
+	return !c.valid() || c.Node == "" || v.vipHere(vip) && v.means(vip, c)
 }
 
 // otherName tells under which other name, in a claim older than the given mod revision whose owner is not gone for long, an address of the VIP stands.

@@ -1,6 +1,9 @@
 package plan
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // rest says how long something that was looked at need not be looked at again: a VIP, or what this node's state lists. With it, a turn on which nothing has
 // changed costs next to nothing, at any number of VIPs. The rules stay where they are, and are the only ones; Decide passes over what rests.
@@ -24,6 +27,35 @@ type rest struct {
 func (v *View) Rouse() {
 	v.era++
 	v.replan()
+}
+
+// stir ends the rests that keys in etcd end which have changed.
+func (v *View) stir(t touched) {
+	if t.or || slices.Contains(t.nodes, v.cfg.Node) {
+		v.era++
+	}
+	for _, vip := range t.claims {
+		v.rouse(vip)
+	}
+}
+
+func (v *View) rouse(vip string) {
+	if l := v.local[vip]; l != nil {
+		l.rest = rest{}
+	}
+}
+
+// unsettle ends the rests of VIPs for which something else is planned now.
+func (v *View) unsettle(before, now *placed) {
+	if before == nil {
+		v.era++
+		return
+	}
+	for i, vip := range v.names {
+		if before.assign[vip] != now.assign[vip] || len(before.moves)+len(now.moves) > 0 && before.moves[vip] != now.moves[vip] {
+			v.locals[i].rest = rest{}
+		}
+	}
 }
 
 // awaits tells whether nothing need be looked at before the time that the rest says, or a fact.
@@ -80,11 +112,13 @@ func (v *View) isCalm(now time.Duration) bool {
 	return !accused
 }
 
-// narrow tells of a fact that is about to be folded whether it concerns no VIP, or only one, whose rest it ends.
+// narrow tells of a fact that is about to be folded whether it concerns no VIP or only some, whose rests it ends.
 func (v *View) narrow(f Fact) bool {
 	switch f := f.(type) {
-	case CheckAnswered: // the rests of VIPs that are up here end by its t0
-		return len(f.Changed) == 0 && f.Challenge == nil && f.Eviction == nil
+	case CheckAnswered: // the rests of VIPs that are up here end by its t0, and stir ends those of what has changed
+		return f.Challenge == nil && f.Eviction == nil
+	case BatchSeen: // stir does it
+		return true
 	case AddressesRaised:
 		l := v.local[f.VIP]
 		if l == nil || f.Err != nil || f.Late || f.Foreign || !l.up || l.fails > 0 {
@@ -92,12 +126,24 @@ func (v *View) narrow(f Fact) bool {
 		}
 		l.rest = rest{}
 		return true
-	case BatchSeen:
-		return len(f.Changed) == 0 && len(f.Deleted) == 0
+	case ClaimsCommitted:
+		return v.narrowWrites(f.Writes)
+	case ClaimsFailed:
+		return v.narrowWrites(f.Writes)
 	case CheckFailed, Renewed, AddressChanged, NeighborsRead, Told, NeighborsWritten:
 		return true
 	}
 	return false
+}
+
+// narrowWrites is narrow for what came of writes. A slot of a round concerns others that may have one.
+func (v *View) narrowWrites(writes []ClaimWrite) bool {
+	narrow := true
+	for _, w := range writes {
+		v.rouse(w.VIP)
+		narrow = narrow && w.Slot == nil
+	}
+	return narrow
 }
 
 // harmless tells whether an action that is under way now concerns no VIP, or only those that it is about, which do not rest then.

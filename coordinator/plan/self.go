@@ -55,6 +55,7 @@ type self struct {
 	stateAt, layoutAt time.Duration
 
 	started time.Duration
+	since   time.Duration // when this registration was made
 	mature  time.Duration // since when registered and healthy
 
 	leaving, deregistering, done bool
@@ -123,7 +124,7 @@ func (v *View) foldRegistered(f Registered, now Now) {
 	if f.Registration.ID != s.pending {
 		return // of a registration that was given up
 	}
-	s.phase, s.reg, s.pending, s.trouble, s.written = registered, f.Registration, "", "", nil
+	s.phase, s.reg, s.pending, s.trouble, s.written, s.since = registered, f.Registration, "", "", nil, now.Boot
 	if f.Revision < f.Highest { // what stands is a registration in another store than the view's
 		v.wentBack(fmt.Sprintf("a registration was answered at revision %d after revision %d", f.Revision, f.Highest), now.Boot)
 		return

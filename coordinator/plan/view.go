@@ -34,10 +34,14 @@ type View struct {
 	observed    bool // the kernel has been read: until then an address may be up that this process does not know
 	layoutBusy  bool
 	slotting    bool // an offer that takes a slot of a round is under way
+	emptying    bool // claims that were missing are being written
 	tries       int  // attempt ids used
 	placed      *placed
-	eligibility *eligibility // of the last placement
-	plain       *bool        // the answer of uniform; nil: not known
+	eligibility *eligibility  // of the last placement
+	plain       *bool         // the answer of uniform; nil: not known
+	age         age           // of the placement
+	plannedAt   time.Duration // when that was; 0: it is to be planned anew at once
+	clock       time.Duration // the latest boot time that was told
 	notes       []Note
 	orders      orders
 	remember    int // counts what changes the answer of Remember
@@ -99,7 +103,7 @@ func (v *View) of(vip string) *local {
 
 // Apply folds a fact that became known at now.
 func (v *View) Apply(f Fact, now Now) {
-	v.fast.wall = now.Wall
+	v.fast.wall, v.clock = now.Wall, now.Boot
 	v.fast.changed(f)
 	narrow, confirmed := v.narrow(f), v.self.freshCheck()
 	switch f := f.(type) {
@@ -148,7 +152,7 @@ func (v *View) Apply(f Fact, now Now) {
 		v.self.stateBusy, v.self.stateAt = false, now.Boot+writeRetry
 	case LayoutWritten:
 		v.layoutBusy = false
-		v.self.mend = v.self.mend || f.Err != nil // it may hold something else
+		v.self.mend = v.self.mend || f.Taken
 		v.wrote(f.Err)
 		if f.Err == nil {
 			v.etcd.layouts[v.digest] = v.layout
@@ -223,6 +227,7 @@ func (v *View) Dispatched(actions []Action, now Now) {
 			for _, w := range a.Writes {
 				v.of(w.VIP).writing(w, v.etcd.claims[w.VIP].Claim, now.Boot)
 				v.slotting = v.slotting || w.Slot != nil
+				v.emptying = v.emptying || w.Kind == Empty
 			}
 			v.tries += len(a.Writes)
 		case RaiseAddresses:
