@@ -62,7 +62,7 @@ func (d *decision) write(vip string, c claim, l *local) (ClaimWrite, bool) {
 	case !c.holds() && l.lost && l.up && d.now.Boot < v.keepUntil(l) && v.vipHere(vip) && !errors.Is(c.foreign, errNewer):
 		return d.restamp(vip, c), true // its address has been up all along: nobody else can have waited W
 	case !c.valid():
-		if errors.Is(c.foreign, errNewer) || c.foreign != nil && v.apart() != "" || !v.vipHere(vip) || v.self.leaving {
+		if errors.Is(c.foreign, errNewer) || !v.vipHere(vip) || v.self.leaving {
 			return ClaimWrite{}, false
 		}
 		if v.emptying || d.empties == max(v.cfg.MaxWrites, 1) || !d.firstToWrite(vip) && !d.at(max(v.self.since, l.lostAt)+emptyLater) {

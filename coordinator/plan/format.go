@@ -8,12 +8,14 @@ import (
 
 // Format is the version of every value that viplease writes to etcd, field "v".
 //
-// Nodes are upgraded one after the other, and one of them may go back, so values of two formats that follow each other stand side by side. Each version of
-// viplease therefore reads its own format, the one before and the one after, and ignores fields that it does not know; it writes its own. Whoever makes a
-// new format keeps to what this asks: who reads it as the one before must not be misled, and a field that is not there means what it meant before. What a
-// reader must not miss takes two versions: one that heeds it, and a later one that relies on it.
+// Nodes are upgraded one after the other, and one of them may go back, so values of two formats that follow each other stand side by side; and what nobody
+// has had a reason to write since, such as a pin, stays in the format of long ago. Each version of viplease therefore reads every format up to the one after
+// its own, and ignores fields that it does not know; it writes its own. Whoever makes a new format keeps to what this asks: who reads it as the one before
+// must not be misled, and a field that is not there means what it meant before. What a reader must not miss takes two versions: one that heeds it, and a
+// later one that relies on it.
 //
-// Formats further apart do not mix: a node does not register beside one, see [View.apart], and leaves the claims of one alone.
+// Live nodes whose formats are further apart do not mix: one does not register beside the other, see [View.apart], and the older leaves the claims of the
+// newer alone.
 const Format = 1
 
 var (
@@ -49,8 +51,6 @@ func understood(value, reader int) error {
 		return fmt.Errorf("%w: format %d, this version knows %d", errNewer, value, reader)
 	case value <= 0:
 		return fmt.Errorf("%w: format %d", errForeign, value)
-	case value < reader-1:
-		return fmt.Errorf("%w that this version can go on from: format %d, it knows %d", errForeign, value, reader)
 	}
 	return nil
 }
@@ -59,7 +59,7 @@ func understood(value, reader int) error {
 func (v *View) apart() string {
 	who := ""
 	for node, m := range v.etcd.members {
-		if m.V > 0 && understood(m.V, Format) != nil && (who == "" || node < who) {
+		if (m.V > Format+1 || 0 < m.V && m.V+1 < Format) && (who == "" || node < who) {
 			who = node
 		}
 	}

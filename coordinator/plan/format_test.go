@@ -13,7 +13,7 @@ func TestFormats(t *testing.T) {
 	}{
 		{1, 1, nil}, {2, 1, nil}, {3, 1, errNewer}, {99, 1, errNewer}, {0, 1, errForeign}, {-1, 1, errForeign},
 		{1, 2, nil}, {2, 2, nil}, {3, 2, nil}, {4, 2, errNewer}, {0, 2, errForeign},
-		{1, 3, errForeign}, {2, 3, nil}, {4, 3, nil}, {5, 3, errNewer},
+		{1, 3, nil}, {2, 3, nil}, {0, 3, errForeign}, {4, 3, nil}, {5, 3, errNewer},
 	} {
 		if err := understood(x.value, x.reader); !errors.Is(err, x.want) {
 			t.Errorf("a reader of format %d understands format %d: %v, want %v", x.reader, x.value, err, x.want)
