@@ -1,14 +1,18 @@
 package plan
 
-import "viplease/coordinator/placement"
+import (
+	"time"
+
+	"viplease/coordinator/placement"
+)
 
 // A VIP that moves is down from when its holder deletes its addresses until its next holder has added them, and what happens in between to one of many
 // happens to all that move with it. So they move in chunks: as many as one transaction writes, for one target as far as there are enough, so that each of the
-// three writes of a move is one revision for all of them. Two chunks are under way at once, so that one target works while the other does; the next one begins
-// when one of them has been handed over. All others stay up meanwhile.
+// three writes of a move is one revision for all of them. The next chunk begins when the last has been handed over; all others stay up meanwhile. A target that
+// does not answer soon is not waited for.
 
-// chunksMost is how many chunks are under way at once.
-const chunksMost = 2
+// acceptSoon is how long an offer that is not accepted keeps the next chunk waiting: some ten times what an accept takes.
+const acceptSoon = 50 * time.Millisecond
 
 // chunk is how many claims one transaction writes at the most.
 func (v *View) chunk() int { return max(v.cfg.MaxWrites, 1) }
@@ -44,11 +48,8 @@ func (d *decision) offering() {
 	for _, o := range d.offers {
 		waiting[o.move.To] = append(waiting[o.move.To], o)
 	}
-	moving := d.v.moving()
-	room := chunksMost * d.v.chunk()
-	for _, n := range moving {
-		room -= n
-	}
+	moving, waitedFor := d.moving()
+	room := d.v.chunk() - waitedFor
 	for rest := len(d.offers); rest > 0 && room >= min(rest, d.v.chunk()); {
 		var writes []ClaimWrite
 		for most := min(rest, d.v.chunk()); len(writes) < most; {
@@ -65,20 +66,27 @@ func (d *decision) offering() {
 	}
 }
 
-// moving counts the VIPs that this node has offered, or is about to, and has not handed over, by target.
-func (v *View) moving() map[string]int {
-	n := map[string]int{}
+// moving counts the VIPs that this node has offered, or is about to, and has not handed over: by target, and those that the next chunk waits for.
+func (d *decision) moving() (to map[string]int, waitedFor int) {
+	v := d.v
+	to = map[string]int{}
 	for i, vip := range v.names {
 		l, c := v.locals[i], v.etcd.claims[vip]
 		switch {
 		case !v.mine(c):
 		case c.To != "":
-			n[c.To]++
+			limit := acceptSoon
+			if c.Accept > 0 {
+				limit = offerTimeout // one that cannot be deleted is not waited for either
+			}
+			to[c.To]++
+			waitedFor += boolInt(!d.at(l.offeredAt + limit))
 		case l.write && l.offered != "":
-			n[l.offered]++
+			to[l.offered]++
+			waitedFor += boolInt(!d.at(l.offeredAt + acceptSoon))
 		}
 	}
-	return n
+	return to, waitedFor
 }
 
 // idlest is the target that waits for VIPs and has the fewest on their way to it.
