@@ -48,6 +48,15 @@ var stories = []struct {
 		{At: 2488 * ms, For: 321 * ms, Kind: Upgrade, Node: 0},
 		{At: 2765 * ms, For: 455 * ms, Kind: Upgrade, Node: 1},
 	}}},
+	{"a port comes and goes between the questions of the guards", Schedule{Nodes: 2, VIPs: 2, Pace: quick, Fast: true, Warm: true, Faults: []Fault{
+		{At: 3027 * ms, For: 179 * ms, Kind: CutLAN},
+		{At: 3232 * ms, For: 230 * ms, Kind: CutLAN},
+		{At: 2836 * ms, For: 1380 * ms, Kind: Lose, Calls: checks | watching},
+	}}},
+	{"a node hears the gateway and not its guards, and nothing of etcd", Schedule{Nodes: 3, VIPs: 3, Pace: quick, Fast: true, Warm: true, Faults: []Fault{
+		{At: 3100 * ms, For: 600 * ms, Kind: Split, Node: 2, VIP: 2},
+		{At: 3150 * ms, For: 1000 * ms, Kind: Lose, Node: 2, Calls: allCalls},
+	}}},
 	{"etcd is restored while a watch lags", Schedule{Nodes: 3, VIPs: 2, Pace: quick, Noise: 1, Faults: []Fault{
 		{At: 2153 * ms, For: 124 * ms, Kind: Drain, Node: 1},
 		{At: 2200 * ms, For: 3000 * ms, Kind: Hold, Node: 0, Calls: watching},
