@@ -7,10 +7,18 @@ import (
 
 // questioned: a guard asked this node. A host that is no member asks for other reasons. Only the question before counts: the port may have gone before
 // the answer to this one left.
-func (l *link) questioned(f Questioned, now time.Duration) {
+func (l *link) questioned(f Questioned, others bool, now time.Duration) {
+	if !others {
+		l.stranger = now
+	}
 	if f.MAC == (MAC{}) || slices.ContainsFunc(l.order, func(t *target) bool { return t.mac == f.MAC && t.ref.Node != "" }) {
 		l.asked, l.question = l.question, now
 	}
+}
+
+// strangers tells whether somebody guards this node of whom it has not heard from etcd: its view lags.
+func (l *link) strangers(now time.Duration) bool {
+	return l.stranger > 0 && now < l.stranger+unaskedMost
 }
 
 // unasked decides whether this node's guards may have stopped hearing it [F4]. That it hears somebody proves little, for its port may come and go between
@@ -20,7 +28,7 @@ func (l *link) questioned(f Questioned, now time.Duration) {
 func (d *decision) unasked(l *link) {
 	m := d.m
 	i := slices.IndexFunc(m.view.Own, func(o Own) bool { return o.Link == l.name && o.Fast })
-	if i < 0 || !m.guarded {
+	if i < 0 || !m.guarded && !l.strangers(d.now) {
 		l.unasked = false
 		return
 	}

@@ -73,3 +73,20 @@ func TestConsentIsTakenBack(t *testing.T) {
 	l.run(100 * ms)
 	l.want("dissent", 1)
 }
+
+// F4: who asks is there, whatever the view says: it may lag.
+func TestWhoAsksIsThereWhateverTheViewSays(t *testing.T) {
+	for _, asked := range []bool{true, false} {
+		l := start(t, usual, 2, true).settle()
+		l.view.Members, l.view.Claims = l.view.Members[:1], l.view.Claims[:1]
+		l.observe()
+		if asked {
+			l.question(200 * ms)
+		}
+		l.dead[gateway.Addr] = true
+		l.run(2 * time.Second)
+		if got := l.m.links["net1"].lost; got != asked {
+			t.Errorf("asked %t: hears nobody any more, and counts as cut off: %t", asked, got)
+		}
+	}
+}

@@ -33,7 +33,7 @@ func (d *decision) contact(l *link) {
 	silent := l.contact + m.cfg.quarantine()
 	switch {
 	case l.contact == 0:
-	case !m.view.others() && !l.held:
+	case !m.view.others() && !l.held && !l.strangers(d.now):
 		l.lost = false // nobody is there to be in the way
 	case l.lost:
 		if l.back > 0 && d.now >= silent {

@@ -65,6 +65,7 @@ type link struct {
 	back     time.Duration // since when somebody is heard again
 	asked    time.Duration // when a guard asked and had its answer, as the next question shows; 0: none has
 	question time.Duration // the last question
+	stranger time.Duration // when somebody asked last although this node knows of no other; 0: never, or it does by now
 	unasked  bool
 	told     Contact
 }
@@ -113,7 +114,7 @@ func (m *Machine) Apply(f Fact, now time.Duration) {
 	case Questioned:
 		if l := m.links[f.Link]; l != nil && (f.MAC == MAC{} || l.knows(f.MAC)) {
 			l.heard(now)
-			l.questioned(f, now)
+			l.questioned(f, m.view.others(), now)
 		}
 	default:
 		panic(fmt.Sprintf("sentinel: unknown fact %T", f))
@@ -139,6 +140,11 @@ func (m *Machine) look(v Viewed, now time.Duration) {
 		return now-at > evictEvery && !slices.Contains(v.Evicted, r)
 	})
 	m.view, m.arranged = v, false
+	for _, l := range m.links {
+		if v.others() {
+			l.stranger = 0
+		}
+	}
 	m.judgePast(now)
 }
 
