@@ -28,8 +28,9 @@ func TestColdStart(t *testing.T) {
 
 // figures are what a kind of move cost the client.
 type figures struct {
-	moved int
-	gaps  []time.Duration
+	moved   int
+	gaps    []time.Duration
+	stalled time.Duration // the longest part of one in which the client itself was not run, which is not in it
 }
 
 // during runs a change and adds the outages that the client saw; a VIP that moved without a lost packet counts as 0.
@@ -40,6 +41,7 @@ func (f *figures) during(c *cluster.Cluster, change func()) {
 	gap := map[netip.Addr]time.Duration{}
 	for _, o := range c.Outages(mark) {
 		gap[o.VIP] += o.Duration
+		f.stalled = max(f.stalled, o.Stalled)
 	}
 	after := c.Judge.Holders()
 	for _, v := range c.VIPs {
@@ -58,7 +60,8 @@ const (
 
 func (f *figures) String() string {
 	median, p95, worst := probe.Summary(f.gaps)
-	return fmt.Sprintf("%d moves; outage of a VIP: median %.1f ms, p95 %.1f ms, worst %.1f ms; all: %v", f.moved, ms(median), ms(p95), ms(worst), f.gaps)
+	return fmt.Sprintf("%d moves; outage of a VIP: median %.1f ms, p95 %.1f ms, worst %.1f ms, and up to %.1f ms more in which the client was not run; all: %v",
+		f.moved, ms(median), ms(p95), ms(worst), ms(f.stalled), f.gaps)
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
