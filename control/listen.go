@@ -169,7 +169,8 @@ func (l *Listener) Close() error {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
-		err = errors.Join(err, l.unix.Close(), l.lock.Close())
+		// A child that is being forked may hold the lock's file open for an instant longer than this process.
+		err = errors.Join(err, l.unix.Close(), unix.Flock(int(l.lock.Fd()), unix.LOCK_UN), l.lock.Close())
 	})
 	return err
 }

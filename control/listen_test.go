@@ -83,6 +83,25 @@ func TestListen(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+	t.Run("a child still has the lock open", func(t *testing.T) { // between its fork and its exec
+		first, err := Listen(path("child"), 0, NoGroup)
+		if err != nil {
+			t.Fatal(err)
+		}
+		child, err := unix.Dup(int(first.lock.Fd()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(child)
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		second, err := Listen(path("child"), 0, NoGroup)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second.Close()
+	})
 	t.Run("live without lock", func(t *testing.T) {
 		ln, err := net.Listen("unix", path("live"))
 		if err != nil {

@@ -67,7 +67,10 @@ func Open(path string) (*Dir, error) {
 }
 
 // Close gives the lock back.
-func (d *Dir) Close() error { return d.lock.Close() }
+func (d *Dir) Close() error {
+	// A child that is being forked may hold the file open for an instant longer than this process.
+	return errors.Join(unix.Flock(int(d.lock.Fd()), unix.LOCK_UN), d.lock.Close())
+}
 
 // Load returns what the last daemon of this boot left for this node; the zero State when there is none, or it is of another boot, format or node, or
 // torn. Its Addresses are returned whatever node they were set for.

@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func opened(t *testing.T, path string) *Dir {
@@ -112,6 +114,24 @@ func TestOneDaemonHasTheDirectory(t *testing.T) {
 }
 
 // A reader finds one state or another, never half of one, and what an attempt has left does not stand in the way of the next.
+// A child that is being forked has the lock's file open until it executes its program.
+func TestClosedDirectoryIsFreeWhateverAChildHasOpen(t *testing.T) {
+	path := t.TempDir()
+	d, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := unix.Dup(int(d.lock.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(child)
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	opened(t, path)
+}
+
 func TestStateIsReplacedAsAWhole(t *testing.T) {
 	path := t.TempDir()
 	d := opened(t, path)
