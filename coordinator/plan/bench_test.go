@@ -135,9 +135,10 @@ func BenchmarkMemberChange(b *testing.B) {
 				if rev%2 == 0 {
 					st.State = StateLeaving
 				}
-				v.Apply(f.said(rev, 1, st), f.now)
+				now := Now{Boot: f.now.Boot + time.Duration(rev)*time.Second, Wall: f.now.Wall} // so that it is planned each time
+				v.Apply(f.said(rev, 1, st), now)
 				v.placement()
-				Decide(v, f.now)
+				Decide(v, now)
 				v.Notes()
 			}
 		})
