@@ -43,7 +43,7 @@ func (p *sentryPort) Run(ctx context.Context, deliver func(sentinel.Fact)) error
 		case arpnotify.Answer, arpnotify.Announcement:
 			deliver(sentinel.Answered{Host: host, MAC: h.MAC, Unasked: h.Kind == arpnotify.Announcement})
 		case arpnotify.ARPQuestion: // nobody else asks so
-			deliver(sentinel.Questioned{Link: h.Link})
+			deliver(sentinel.Questioned{Link: h.Link, MAC: h.MAC, Sure: true})
 		case arpnotify.NDQuestion:
 			deliver(sentinel.Questioned{Link: h.Link, MAC: h.MAC})
 		}

@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// questioned: a guard asked this node. A host that is no member asks for other reasons. Only the question before counts: the port may have gone before
-// the answer to this one left.
-func (l *link) questioned(f Questioned, others bool, now time.Duration) {
-	if !others {
+// questioned: somebody asked this node, and counts if it is a guard. A host that is no member asks for other reasons, and so does a member that guards
+// others and needs a witness. Only the question before counts: the port may have gone before the answer to this one left.
+func (m *Machine) questioned(l *link, f Questioned, now time.Duration) {
+	if !m.view.others() {
 		l.stranger = now
 	}
-	if f.MAC == (MAC{}) || slices.ContainsFunc(l.order, func(t *target) bool { return t.mac == f.MAC && t.ref.Node != "" }) {
+	asker := slices.IndexFunc(l.order, func(t *target) bool { return f.MAC != (MAC{}) && t.mac == f.MAC && t.ref.Node != "" })
+	if asker < 0 && f.Sure || asker >= 0 && slices.Contains(m.guards, l.order[asker].ref.Node) {
 		l.asked, l.question = l.question, now
 	}
 }
@@ -28,7 +29,7 @@ func (l *link) strangers(now time.Duration) bool {
 func (d *decision) unasked(l *link) {
 	m := d.m
 	i := slices.IndexFunc(m.view.Own, func(o Own) bool { return o.Link == l.name && o.Fast })
-	if i < 0 || !m.guarded && !l.strangers(d.now) {
+	if i < 0 || len(m.guards) == 0 && !l.strangers(d.now) {
 		l.unasked = false
 		return
 	}

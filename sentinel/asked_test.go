@@ -57,6 +57,16 @@ func TestWhoIsNotGuardedIsNotUnasked(t *testing.T) {
 	}
 }
 
+// F4: a member that guards others asks this node as a witness, as often as guards do.
+func TestMemberThatIsNoGuardIsNoneByAsking(t *testing.T) {
+	l := start(t, usual, 4, true).settle().question(time.Second) // of a, b and c are the guards
+	for range 4 {
+		l.m.Apply(Questioned{Link: "net1", MAC: MAC{4}, Sure: true}, l.now)
+		l.run(50 * ms)
+	}
+	l.want(unasked, 1)
+}
+
 // F2: an answer to the other guard counts as much.
 func TestConsentIsTakenBack(t *testing.T) {
 	l := start(t, usual, 3, true).settle()

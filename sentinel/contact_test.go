@@ -53,7 +53,7 @@ func TestQuarantineOfWhatAnEarlierProcessPutUp(t *testing.T) {
 			began, lost := now, time.Duration(0)
 			for ; now < began+time.Second; now += ms {
 				if heard && (now-began)%usual.Interval == 0 {
-					m.Apply(Questioned{Link: "net1"}, now)
+					m.Apply(Questioned{Link: "net1", Sure: true}, now)
 				}
 				actions, _ := m.Decide(now)
 				for _, a := range actions {

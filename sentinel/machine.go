@@ -38,7 +38,7 @@ type Machine struct {
 	late     time.Duration // the last time that it was called too late
 	arranged bool
 	settles  time.Duration // when a claim becomes settled
-	guarded  bool          // others guard this node, by the ring
+	guards   []string      // who guard this node, by the ring
 
 	backoff map[string]backoff
 	mine    map[Ref]int64         // this node's challenges that were seen to stand, by revision
@@ -112,9 +112,9 @@ func (m *Machine) Apply(f Fact, now time.Duration) {
 	case Answered:
 		m.answered(f, now)
 	case Questioned:
-		if l := m.links[f.Link]; l != nil && (f.MAC == MAC{} || l.knows(f.MAC)) {
+		if l := m.links[f.Link]; l != nil && (f.Sure || l.knows(f.MAC)) {
 			l.heard(now)
-			l.questioned(f, m.view.others(), now)
+			m.questioned(l, f, now)
 		}
 	default:
 		panic(fmt.Sprintf("sentinel: unknown fact %T", f))

@@ -36,7 +36,7 @@ func guards(ring []string, owner string) []string {
 func (m *Machine) arrange(now time.Duration) {
 	m.arranged, m.settles = true, never
 	ring := m.view.ring()
-	m.guarded = len(guards(ring, m.view.Me.Node)) > 0
+	m.guards = guards(ring, m.view.Me.Node)
 	chosen := map[string]map[key]*target{}
 	at := func(link string) map[key]*target {
 		if chosen[link] == nil {

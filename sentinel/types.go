@@ -75,7 +75,8 @@ type (
 	// Questioned: somebody asked this node alone whether it is there, as guards do.
 	Questioned struct {
 		Link string
-		MAC  MAC
+		MAC  MAC  // of who asked, if it is known
+		Sure bool // nobody but members asks so
 	}
 )
 

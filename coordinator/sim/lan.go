@@ -110,7 +110,7 @@ func (p *process) askFor(a sentinel.Probe) {
 					answer(o, o.mac())
 					if o.proc != nil && a.MAC != (sentinel.MAC{}) {
 						q := o.proc
-						w.after(0, q, func() { q.observe(sentinel.Questioned{Link: linkName}) })
+						w.after(0, q, func() { q.observe(sentinel.Questioned{Link: linkName, MAC: n.mac(), Sure: true}) })
 					}
 				}
 			}
