@@ -49,6 +49,8 @@ type local struct {
 	stray          bool            // what is up was set by somebody else
 	strays         int             // how often in a row that was so
 	vanished       bool            // something else removed an address
+	removed        bool            // the kernel says so, and whether it is back nobody has looked yet
+	downAt         time.Duration   // when this node took it down last: the kernel may say so a moment later
 	withdrawn      string          // why it was taken down, if its claim was not given away
 	fights         []time.Duration // when that happened in the last minute
 
@@ -136,6 +138,9 @@ func (v *View) foldRaised(f AddressesRaised, now time.Duration) {
 	l := v.of(f.VIP)
 	fresh := !l.up
 	l.op = idle
+	if l.removed { // an observation meanwhile did not look at it
+		v.readAt = now
+	}
 	switch {
 	case f.Late:
 		l.some, v.readAt = true, now // one of the two; the kernel tells
@@ -189,6 +194,7 @@ func (v *View) foldDeleted(f AddressesDeleted, now time.Duration) {
 		l.withdrawn = l.whyDown
 		v.graded(grade, f.VIP, "withdrawn", l.withdrawn)
 	}
+	l.removed, l.downAt = false, now
 	l.some, l.up, l.announce, l.vanished, l.stray, l.t0, l.rival.at = false, false, false, false, false, 0, 0
 }
 
@@ -243,6 +249,10 @@ func (v *View) foldAddresses(f AddressesObserved, now time.Duration) {
 		}
 		all := n > 0 && n == len(l.place.Addresses)
 		switch {
+		case all && l.up && l.removed: // a refresh set it again before anybody looked
+			l.announce, l.kept = true, false
+			v.alarm(vip, "address gone", "something else removed it, and it was set again")
+			v.fought(vip, l, now)
 		case all && !l.up:
 			l.some, l.up, l.set, l.t0 = true, true, slices.Clone(l.place.Addresses), 0
 			l.announce, l.kept = true, true
@@ -258,6 +268,7 @@ func (v *View) foldAddresses(f AddressesObserved, now time.Duration) {
 			l.some = n > 0 || l.some && present(f.Present, l.set)
 			l.up = all
 		}
+		l.removed = false
 		for _, a := range elsewhere {
 			if l.some = true; !slices.Contains(l.set, a) {
 				l.set = append(slices.Clone(l.set), a)
@@ -354,7 +365,10 @@ func (v *View) foldAddressEvent(f AddressChanged, now time.Duration) {
 			continue
 		}
 		ours = true
-		if l.op == idle && f.Present != l.up {
+		if !f.Present && l.up && l.op != deleting && (l.downAt == 0 || now-l.downAt > time.Second) {
+			l.removed = true
+		}
+		if l.op == idle && f.Present != l.up || l.removed {
 			v.readAt = now
 		}
 	}
