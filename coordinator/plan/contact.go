@@ -51,7 +51,8 @@ func (v *View) cutOff(l *local) string {
 }
 
 // unasked is until when what is up of the VIP may stay, if its guards may not hear this node any more [F4]. Until they count as cut off from it, it may stay
-// anyway; then for a grace after each good check: it saw no challenge, so none can end in an eviction before. Where a challenge is known, it is right.
+// anyway; then for a grace after each good check: it saw no challenge, so none can end in an eviction before. Where a challenge is known, that is all the
+// time there is to refute it.
 func (v *View) unasked(l *local) (until time.Duration, unasked bool) {
 	if len(v.fast.links) == 0 {
 		return 0, false
@@ -62,7 +63,7 @@ func (v *View) unasked(l *local) (until time.Duration, unasked bool) {
 			switch since := v.fast.links[a.Link].unasked; {
 			case since == 0:
 			case accused:
-				return since, true
+				return v.self.good.t0 + v.cfg.Fast.Grace, true
 			default:
 				return max(since+v.cfg.Fast.Unasked(), v.self.good.t0+v.cfg.Fast.Grace), true
 			}

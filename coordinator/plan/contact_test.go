@@ -87,3 +87,19 @@ func TestConsentIsTakenBack(t *testing.T) {
 		t.Errorf("%+v", contest)
 	}
 }
+
+// A challenge that such a node sees it refutes, with what it shows up: no eviction commits within a grace after its last good check.
+func TestUnaskedNodeThatIsChallengedHasAGraceToRefute(t *testing.T) {
+	d := unaskedHolder(t)
+	d.wait(300*ms, true)
+	d.said()
+	c := d.challenged()
+	d.tell(d.batch(c), SentinelDecided{sentinel.Refute{Mod: c.Mod}})
+	if got := d.said(); !strings.Contains(got, "refute a") || strings.Contains(got, "del") {
+		t.Errorf("challenged, it wants %q", got)
+	}
+	until, _ := d.v.unasked(d.v.local["web"])
+	if want := d.v.self.good.t0 + usualFast.Grace; until != want {
+		t.Errorf("it keeps the address until %v, want %v", until, want)
+	}
+}
