@@ -3,6 +3,7 @@ package leases
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -42,12 +43,15 @@ func TestRace(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := open(t, nobodies...)
 			asked := make(chan string, 9)
-			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()
 			got, err := race(ctx, s, tt.stagger, func(ctx context.Context, c *conn) (string, error) {
 				asked <- c.url
 				switch map[string]string{nobodies[0]: tt.first, nobodies[1]: tt.second, nobodies[2]: tt.third}[c.url] {
 				case "answer":
+					for len(asked) < tt.asked && ctx.Err() == nil { // one that hangs may not have begun to
+						runtime.Gosched()
+					}
 					return c.url[len(c.url)-1:], nil
 				case "fail":
 					return "junk", failure
