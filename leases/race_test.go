@@ -34,16 +34,16 @@ func TestRace(t *testing.T) {
 	}{
 		{"the first answers", "answer", "answer", "answer", time.Hour, "1", "123", 1},
 		{"the first fails", "fail", "answer", "answer", time.Hour, "2", "231", 2},
-		{"the first hangs", "hang", "answer", "answer", time.Millisecond, "2", "231", 2},
-		{"two hang", "hang", "hang", "answer", time.Millisecond, "3", "312", 3},
-		{"one hangs, one fails", "hang", "fail", "answer", time.Millisecond, "3", "312", 3},
+		{"the first hangs", "hang", "answer", "answer", 100 * time.Millisecond, "2", "231", 2},
+		{"two hang", "hang", "hang", "answer", 100 * time.Millisecond, "3", "312", 3},
+		{"one hangs, one fails", "hang", "fail", "answer", 100 * time.Millisecond, "3", "312", 3},
 		{"all fail", "fail", "fail", "fail", time.Hour, "", "123", 3},
-		{"all hang", "hang", "hang", "hang", time.Millisecond, "", "231", 3},
+		{"all hang", "hang", "hang", "hang", 100 * time.Millisecond, "", "231", 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := open(t, nobodies...)
 			asked := make(chan string, 9)
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 			defer cancel()
 			got, err := race(ctx, s, tt.stagger, func(ctx context.Context, c *conn) (string, error) {
 				asked <- c.url
