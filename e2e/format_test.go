@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -48,13 +47,7 @@ func versionOf(t *testing.T, format int) string {
 	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	binary := filepath.Join(dir, "viplease")
-	build := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, ".")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build a viplease of format %d: %v\n%s", format, err, out)
-	}
-	return binary
+	return built(t, "-overlay", filepath.Join(dir, "overlay.json"))
 }
 
 // TestTwoFormats: this version and the next, which writes the next format, in one cluster: VIPs are balanced over both, an upgrade and the way back lose no

@@ -13,17 +13,20 @@ import (
 	"viplease/e2e/lab"
 )
 
-// labBuild builds the daemon with the faults that only the daemon itself can inject.
-func labBuild(t *testing.T) string {
+// built is a viplease that is built otherwise than the one that all nodes run.
+func built(t *testing.T, flags ...string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "viplease")
-	build := exec.Command("go", "build", "-tags", "lab", "-o", binary, ".")
+	build := exec.Command("go", append(append([]string{"build", "-o", binary}, flags...), ".")...)
 	build.Dir = ".."
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build with the lab's faults: %v\n%s", err, out)
+		t.Fatalf("build with %v: %v\n%s", flags, err, out)
 	}
 	return binary
 }
+
+// labBuild has the faults that only the daemon itself can inject.
+func labBuild(t *testing.T) string { t.Helper(); return built(t, "-tags", "lab") }
 
 func faulty(t *testing.T) (*cluster.Cluster, *lab.Node) {
 	t.Helper()

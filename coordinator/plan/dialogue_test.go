@@ -269,6 +269,15 @@ func (d *dialogue) pending() Commit {
 	return Commit{}
 }
 
+// wantAfterW holds that nothing is wanted for W, which is 4.61 s here, and this then.
+func (d *dialogue) wantAfterW(what string) {
+	d.t.Helper()
+	d.wait(4600*ms, true)
+	d.want("")
+	d.wait(20*ms, true)
+	d.want(what)
+}
+
 // holding brings node a to hold web.
 func holding(t *testing.T) *dialogue {
 	t.Helper()

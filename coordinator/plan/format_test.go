@@ -56,10 +56,7 @@ func TestTakeoverFromTheNextFormat(t *testing.T) {
 	d.want("")
 	d.rev++
 	d.tell(BatchSeen{Revision: d.rev, Deleted: []Deleted{{"members/b", d.rev}}})
-	d.wait(4600*ms, true)
-	d.want("")
-	d.wait(20*ms, true)
-	d.want("commit take web if 13, b/11 gone")
+	d.wantAfterW("commit take web if 13, b/11 gone")
 }
 
 // TestConfigurationOfTheNextFormat: it has the same name, if it says the same, and is understood as far as this version can.

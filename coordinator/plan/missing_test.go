@@ -28,10 +28,7 @@ func TestMissingClaimIsWrittenAgainByItsHolderAlone(t *testing.T) { // S9
 	o.rev++
 	o.tell(BatchSeen{Revision: o.rev, Deleted: []Deleted{{"claims/web", o.rev}, {"members/b", o.rev}, {"states/b", o.rev}}})
 	o.commit() // empty
-	o.wait(4600*ms, true)
-	o.want("")
-	o.wait(20*ms, true)
-	o.want("commit take web if 16")
+	o.wantAfterW("commit take web if 16")
 }
 
 func TestHandWrittenClaimIsEvidenceOfNothing(t *testing.T) {

@@ -28,10 +28,7 @@ func TestAddressClaimedUnderAnotherNameIsNotTaken(t *testing.T) {
 	d.want("")
 	d.rev++
 	d.tell(BatchSeen{Revision: d.rev, Deleted: []Deleted{{"members/b", d.rev}}})
-	d.wait(4600*ms, true)
-	d.want("")
-	d.wait(20*ms, true)
-	d.want("commit take www if 15")
+	d.wantAfterW("commit take www if 15")
 }
 
 // Two units are merged, or names exchange their addresses.

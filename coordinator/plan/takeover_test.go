@@ -24,10 +24,7 @@ func TestTakesOverOnlyAfterW(t *testing.T) {
 	d.want("")
 	d.rev++
 	d.tell(BatchSeen{Revision: d.rev, Deleted: []Deleted{{"members/b", d.rev}, {"states/b", d.rev}}})
-	d.wait(4600*ms, true)
-	d.want("")
-	d.wait(20*ms, true)
-	d.want(fmt.Sprintf("commit take web if 13, b/%d gone", b[0].Create))
+	d.wantAfterW(fmt.Sprintf("commit take web if 13, b/%d gone", b[0].Create))
 }
 
 func TestLargerWaitInTheClaimCounts(t *testing.T) { // S10
