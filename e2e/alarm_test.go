@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -94,7 +95,8 @@ func TestFastTakesNobodyForDead(t *testing.T) {
 			c := fast(t, cluster.Options{Every: 10 * time.Millisecond}) // the judge sees what moves
 			n := c.Nodes[1]
 			before := c.Judge.Holders()
-			end := x.begin(t, c, n)
+			end := sync.OnceFunc(x.begin(t, c, n))
+			t.Cleanup(end) // before the lab goes, however the test ends
 			observe(time.Duration(rounds(5, 600)) * time.Second)
 			after := c.Judge.Holders()
 			end()
