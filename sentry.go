@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,19 +32,16 @@ func newSentry(cfg config.Config, kernel *netif.Kernel, log *slog.Logger) coordi
 	return p
 }
 
-func (p *sentryPort) Run(ctx context.Context, deliver func(sentinel.Fact)) error {
-	var finding sync.WaitGroup
-	defer finding.Wait()
-	finding.Go(func() { p.find(ctx) })
-	return p.Sentry.Run(ctx, func(h arpnotify.Heard) {
+func (p *sentryPort) Hear(deliver func(f sentinel.Fact, at time.Duration)) {
+	p.Sentry.Hear(func(h arpnotify.Heard) {
 		host := sentinel.Host{Link: h.Link, Addr: h.Addr}
 		switch h.Kind {
 		case arpnotify.Answer, arpnotify.Announcement:
-			deliver(sentinel.Answered{Host: host, MAC: h.MAC, Unasked: h.Kind == arpnotify.Announcement})
+			deliver(sentinel.Answered{Host: host, MAC: h.MAC, Unasked: h.Kind == arpnotify.Announcement}, h.At)
 		case arpnotify.ARPQuestion: // nobody else asks so
-			deliver(sentinel.Questioned{Link: h.Link, MAC: h.MAC, Sure: true})
+			deliver(sentinel.Questioned{Link: h.Link, MAC: h.MAC, Sure: true}, h.At)
 		case arpnotify.NDQuestion:
-			deliver(sentinel.Questioned{Link: h.Link, MAC: h.MAC})
+			deliver(sentinel.Questioned{Link: h.Link, MAC: h.MAC}, h.At)
 		}
 	})
 }
@@ -54,8 +50,8 @@ func (p *sentryPort) Ask(q sentinel.Probe) error { return p.Sentry.Ask(q.Link, q
 
 func (p *sentryPort) Witnesses() []sentinel.Host { return *p.witnesses.Load() }
 
-// find keeps the list of witnesses.
-func (p *sentryPort) find(ctx context.Context) {
+// Run keeps the list of witnesses.
+func (p *sentryPort) Run(ctx context.Context) error {
 	tick := time.NewTicker(witnessEvery)
 	defer tick.Stop()
 	for {
@@ -67,7 +63,7 @@ func (p *sentryPort) find(ctx context.Context) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return
+			return nil
 		}
 	}
 }

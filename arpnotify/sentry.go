@@ -1,14 +1,13 @@
 package arpnotify
 
 import (
-	"context"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +24,7 @@ type Heard struct {
 	MAC  [6]byte
 	Addr netip.Addr // that it has; of a Question not valid
 	Kind HeardKind
+	At   time.Duration // since boot
 }
 
 // HeardKind tells what a frame was for.
@@ -39,182 +39,135 @@ const (
 
 // A Sentry asks single hosts whether they are there: an ARP request to the hardware address that is known, with no sender address (RFC 5227 section 2.1.1),
 // so that it changes nothing in anybody's cache, or a neighbour solicitation (RFC 4861 section 7.2.2), whose answer needs an address to go to. Where the
-// hardware address is not known it asks all. It keeps its sockets, three for each link, and asking allocates nothing.
+// hardware address is not known it asks all.
 //
-// Listen and Ask are for one goroutine, beside Run.
+// Frames that arrive wait until Hear reads them, so a process that listens all the time is woken only as often as it wants to look. A Sentry keeps its
+// sockets, two for each link, starts no goroutine, and is for one. Asking allocates nothing.
 type Sentry struct {
 	log      *slog.Logger
 	now      func() time.Duration
-	deliver  func(Heard)
-	boxes    map[string]*box
-	readers  sync.WaitGroup
+	boxes    []*box
+	heard    []Heard // of the last Hear
+	looked   time.Duration
 	interval time.Duration
-
-	links    func() ([]net.Interface, error) // the kernel; tests put their own here
-	openWire func(link string) (wire, error)
-	openEar  func(net.Interface, uint16) (ear, error)
-
-	mu    sync.Mutex // guards deliver and ended
-	ended bool
 }
 
 // box is one link of a Sentry.
 type box struct {
-	link   string
-	wire   wire
-	ears   []ear
-	lookAt time.Duration
-	broken bool // guarded by Sentry.mu: an ear has failed
-	why    string
-	mac    hardware
-	source netip.Addr // an IPv6 address of this host on the link; not valid: none
-	arp    [60]byte
-	nd     [86]byte
+	link    string
+	sockets []*polledSocket // in the order of listenFor; none: it cannot be watched
+	lookAt  time.Duration
+	why     string // it cannot
+	mac     hardware
+	source  netip.Addr // an IPv6 address of this host on the link; not valid: none
+	arp     [60]byte
+	nd      [86]byte
 }
 
-// NewSentry makes a Sentry. It starts nothing and opens nothing. now is the time since boot; log may be nil.
+// NewSentry makes a Sentry. It opens nothing. now is the time since boot; log may be nil.
 func NewSentry(now func() time.Duration, log *slog.Logger) *Sentry {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Sentry{
-		log: log, now: now, boxes: map[string]*box{}, interval: sentryLook,
-		links: net.Interfaces, openWire: openQuickWire, openEar: openEar,
-	}
+	return &Sentry{log: log, now: now, looked: now(), interval: sentryLook}
 }
 
-// Run delivers what is heard, from several goroutines, until ctx is done. Then it closes all sockets.
-func (s *Sentry) Run(ctx context.Context, deliver func(Heard)) error {
-	s.mu.Lock()
-	s.deliver = deliver
-	s.mu.Unlock()
-	<-ctx.Done()
-	s.mu.Lock()
-	s.ended, s.deliver = true, nil
-	var ears []ear
+// Close closes all sockets. Whoever listens again opens them again.
+func (s *Sentry) Close() {
 	for _, p := range s.boxes {
-		ears = append(ears, p.ears...)
-		if p.wire != nil {
-			ears = append(ears, wireEnd{p.wire})
-		}
+		p.close()
 	}
-	s.mu.Unlock()
-	for _, e := range ears {
-		_ = e.close()
-	}
-	s.readers.Wait()
-	return nil
+	s.boxes = nil
 }
-
-// wireEnd lets a wire be closed with the ears.
-type wireEnd struct{ wire }
-
-func (wireEnd) read() ([]byte, error) { return nil, unix.EBADF }
-func (wireEnd) lost() uint64          { return 0 }
 
 // Listen says on which links to listen and ask, instead of all earlier ones.
 func (s *Sentry) Listen(links []string) {
-	s.mu.Lock()
-	for name, p := range s.boxes {
-		if !slices.Contains(links, name) {
-			delete(s.boxes, name)
-			s.mu.Unlock()
-			p.close()
-			s.mu.Lock()
+	s.boxes = slices.DeleteFunc(s.boxes, func(p *box) bool {
+		if slices.Contains(links, p.link) {
+			return false
 		}
-	}
+		p.close()
+		return true
+	})
 	for _, name := range links {
-		if s.boxes[name] == nil && !s.ended {
-			s.boxes[name] = &box{link: name}
+		if s.box(name) == nil {
+			s.boxes = append(s.boxes, &box{link: name})
 		}
-	}
-	s.mu.Unlock()
-	for _, name := range links {
-		if p := s.box(name); p != nil {
-			s.look(p)
-		}
+		s.look(s.box(name))
 	}
 }
 
 func (s *Sentry) box(name string) *box {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended {
-		return nil
+	if i := slices.IndexFunc(s.boxes, func(p *box) bool { return p.link == name }); i >= 0 {
+		return s.boxes[i]
 	}
-	return s.boxes[name]
+	return nil
 }
 
 func (p *box) close() {
-	for _, e := range p.ears {
-		_ = e.close()
+	for _, socket := range p.sockets {
+		_ = socket.close()
 	}
-	if p.wire != nil {
-		_ = p.wire.close()
-	}
-	p.ears, p.wire = nil, nil
+	p.sockets = nil
 }
 
 // look opens what is not open, and learns the link's addresses, now and then.
 func (s *Sentry) look(p *box) {
 	now := s.now()
-	s.mu.Lock()
-	broken := p.broken
-	p.broken = false
-	s.mu.Unlock()
-	if now < p.lookAt && !broken {
+	if now < p.lookAt {
 		return
 	}
 	p.lookAt = now + s.interval
-	if broken {
-		p.close()
-	}
-	err := s.open(p)
 	why := ""
-	if err != nil {
+	if err := p.look(); err != nil {
 		why = err.Error()
 		p.close()
-	}
-	if why != p.why && why != "" {
-		s.log.Warn("link cannot be watched", "link", p.link, "err", err)
+		if why != p.why {
+			s.log.Warn("link cannot be watched", "link", p.link, "err", err)
+		}
 	}
 	p.why = why
 }
 
-func (s *Sentry) open(p *box) error {
-	links, err := s.links()
-	if err != nil {
-		return fmt.Errorf("list interfaces: %w", err)
-	}
-	at := slices.IndexFunc(links, func(i net.Interface) bool { return i.Name == p.link })
-	if at < 0 {
-		return fmt.Errorf("no such interface: %w", unix.ENODEV)
-	}
-	if p.wire == nil {
-		if p.wire, err = s.openWire(p.link); err != nil {
-			p.wire = nil
+// look takes two system calls while nothing has changed.
+func (p *box) look() error {
+	if len(p.sockets) < len(listenFor) || sameName(p.sockets[0].fd, p.sockets[0].to.Ifindex, p.link) != nil {
+		p.close()
+		if err := p.open(); err != nil {
 			return err
 		}
-		for _, etherType := range listenFor {
-			e, err := s.openEar(links[at], etherType)
-			if err != nil {
-				return err
-			}
-			s.hear(p, e)
-		}
 	}
-	f, err := p.wire.look()
+	mac, err := hardwareAddr(p.sockets[0].fd)
 	if err != nil {
 		return err
 	}
-	p.mac, p.source = hardware(f.mac), sourceOn(links[at])
+	if !p.source.IsValid() || p.mac != hardware(mac) {
+		p.source = sourceOn(p.sockets[0].to.Ifindex)
+	}
+	p.mac = hardware(mac)
 	p.prepare()
 	return nil
 }
 
+func (p *box) open() error {
+	index, err := linkIndex(p.link)
+	if err != nil {
+		return err
+	}
+	p.source = netip.Addr{}
+	for _, etherType := range listenFor {
+		socket, err := openPolled(index, etherType)
+		if err != nil {
+			return err
+		}
+		p.sockets = append(p.sockets, socket)
+	}
+	return nil
+}
+
 // sourceOn is an address that answers to a neighbour solicitation can go to: the link-local one, which no VIP is.
-func sourceOn(i net.Interface) netip.Addr {
-	addrs, err := i.Addrs()
+func sourceOn(index int) netip.Addr {
+	addrs, err := (&net.Interface{Index: index}).Addrs()
 	if err != nil {
 		return netip.Addr{}
 	}
@@ -228,31 +181,44 @@ func sourceOn(i net.Interface) netip.Addr {
 	return netip.Addr{}
 }
 
-// hear reads an ear until it fails.
-func (s *Sentry) hear(p *box, e ear) {
-	p.ears = append(p.ears, e)
-	link := p.link
-	s.readers.Go(func() {
-		for {
-			frame, err := e.read()
-			s.mu.Lock()
-			deliver := s.deliver
-			switch {
-			case err != nil && isDown(err):
-				s.mu.Unlock()
-				continue
-			case err != nil:
-				p.broken = true
-				s.mu.Unlock()
-				return
-			}
-			s.mu.Unlock()
-			if h, ok := hearing(frame); ok && deliver != nil {
-				h.Link = link
-				deliver(h)
+// hearMost is how many frames one Hear reads from a socket, so that a flood does not hold it.
+const hearMost = 2048
+
+// Hear delivers what has arrived since it was last called, in the order of arrival. It never waits.
+func (s *Sentry) Hear(deliver func(Heard)) {
+	now, wall := s.now(), time.Now()
+	s.heard = s.heard[:0]
+	for _, p := range s.boxes {
+		for _, socket := range p.sockets {
+			if err := s.read(p.link, socket, now, wall); err != nil {
+				p.close()
+				p.lookAt = 0 // at the next question
+				s.log.Debug("link is opened again", "link", p.link, "err", err)
+				break
 			}
 		}
-	})
+	}
+	s.looked = now
+	slices.SortStableFunc(s.heard, func(a, b Heard) int { return cmp.Compare(a.At, b.At) })
+	for _, h := range s.heard {
+		deliver(h)
+	}
+}
+
+// read collects what has arrived at a socket. The kernel says when by the real time, which may be set meanwhile: then it counts as the moment of the last
+// look or of this one.
+func (s *Sentry) read(link string, socket *polledSocket, now time.Duration, wall time.Time) error {
+	for range hearMost {
+		frame, at, err := socket.next()
+		if frame == nil || err != nil {
+			return err
+		}
+		if h, ok := hearing(frame); ok {
+			h.Link, h.At = link, max(min(now-wall.Sub(at), now), s.looked)
+			s.heard = append(s.heard, h)
+		}
+	}
+	return nil
 }
 
 // Ask sends one question, or says why it could not. A zero mac asks all hosts on the link.
@@ -262,16 +228,16 @@ func (s *Sentry) Ask(link string, addr netip.Addr, mac [6]byte) error {
 		return fmt.Errorf("ask on %s: %w", link, unix.ENODEV)
 	}
 	s.look(p)
-	if p.wire == nil {
+	if len(p.sockets) == 0 {
 		return fmt.Errorf("ask on %s: %s", link, p.why)
 	}
 	if addr.Is4() {
-		return p.wire.send(p.askARP(addr, mac))
+		return p.sockets[0].send(p.askARP(addr, mac))
 	}
 	if !p.source.IsValid() {
 		return fmt.Errorf("ask on %s: it has no link-local address", link)
 	}
-	return p.wire.send(p.askND(addr, mac))
+	return p.sockets[1].send(p.askND(addr, mac))
 }
 
 // prepare writes what every question on this link has in common.

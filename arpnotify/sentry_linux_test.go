@@ -1,63 +1,54 @@
 package arpnotify
 
 import (
-	"context"
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
-// newSentry runs a Sentry on the near end of the cable.
-func newSentry(t *testing.T, c *cable) (*Sentry, <-chan Heard) {
+// newSentry makes a Sentry on the near end of the cable.
+func newSentry(t *testing.T, c *cable) *Sentry {
 	t.Helper()
-	s, heard := NewSentry(sinceBoot, nil), make(chan Heard, 64)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() {
-		done <- s.Run(ctx, func(h Heard) {
-			select {
-			case heard <- h:
-			default:
-			}
-		})
-	}()
-	t.Cleanup(func() { cancel(); must(t, <-done) })
+	s := NewSentry(sinceBoot, nil)
+	t.Cleanup(s.Close)
 	s.Listen([]string{c.near})
-	return s, heard
+	return s
 }
 
-// asked asks until the answer comes, at most for two seconds: the link-local address has to be there first.
-func asked(t *testing.T, s *Sentry, heard <-chan Heard, link string, addr netip.Addr, mac [6]byte) Heard {
+// asked asks until the answer comes: the link-local address has to be there first.
+func asked(t *testing.T, s *Sentry, link string, addr netip.Addr, mac [6]byte) (answer Heard) {
 	t.Helper()
-	deadline := time.After(5 * time.Second)
-	for {
+	for deadline := sinceBoot() + 5*time.Second; sinceBoot() < deadline; {
 		if err := s.Ask(link, addr, mac); err != nil {
 			t.Log(err)
 		}
-		again := time.After(50 * time.Millisecond)
-		for waiting := true; waiting; {
-			select {
-			case h := <-heard:
+		for again := sinceBoot() + 50*time.Millisecond; sinceBoot() < again; {
+			found := false
+			s.Hear(func(h Heard) {
 				if h.Kind == Answer && h.Addr == addr {
-					return h
+					answer, found = h, true
 				}
-			case <-again:
-				waiting = false
-			case <-deadline:
-				t.Fatalf("nobody answers for %s", addr)
+			})
+			if found {
+				return answer
 			}
 		}
 	}
+	t.Fatalf("nobody answers for %s", addr)
+	return Heard{}
 }
 
 func TestSentryAsks(t *testing.T) {
 	c := newCable(t)
-	s, heard := newSentry(t, c)
+	s := newSentry(t, c)
 	far := [6]byte(c.farLink.Attrs().HardwareAddr)
 	for _, addr := range []netip.Addr{vip4, vip6} {
 		c.raise(t, addr)
 		for _, mac := range [][6]byte{{}, far} {
-			if h := asked(t, s, heard, c.near, addr, mac); h.MAC != far || h.Link != c.near {
+			if h := asked(t, s, c.near, addr, mac); h.MAC != far || h.Link != c.near {
 				t.Errorf("%s asked at %x: %+v", addr, mac, h)
 			}
 		}
@@ -102,12 +93,55 @@ func TestHearing(t *testing.T) {
 func TestAskingAllocatesNothing(t *testing.T) {
 	c := newCable(t)
 	c.raise(t, vip4)
-	s, heard := newSentry(t, c)
-	asked(t, s, heard, c.near, vip4, [6]byte{})
+	s := newSentry(t, c)
+	asked(t, s, c.near, vip4, [6]byte{})
 	far := [6]byte(c.farLink.Attrs().HardwareAddr)
 	b := s.box(c.near)
 	b.lookAt = never // that is once a second
 	if n := testing.AllocsPerRun(100, func() { must(t, s.Ask(c.near, vip4, far)) }); n > 0 {
 		t.Errorf("%v allocations for each question", n)
+	}
+}
+
+// What arrived is told with the moment of its arrival, however late it is read.
+func TestHeardLaterThanItArrived(t *testing.T) {
+	c := newCable(t)
+	c.raise(t, vip4)
+	s := newSentry(t, c)
+	asked(t, s, c.near, vip4, [6]byte{})
+	const late = 20 * time.Millisecond
+	for range 20 { // a busy machine may come between two readings of clocks
+		s.Hear(func(Heard) {})
+		before := sinceBoot()
+		must(t, s.Ask(c.near, vip4, [6]byte(c.farLink.Attrs().HardwareAddr)))
+		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(s.box(c.near).sockets[0].fd), Events: unix.POLLIN}}, 5000); n != 1 {
+			t.Fatalf("no answer: %v", err)
+		}
+		arrived := sinceBoot()
+		for sinceBoot() < arrived+late {
+		}
+		var at time.Duration
+		s.Hear(func(h Heard) { at = h.At })
+		if at >= before && at <= arrived {
+			return
+		}
+		t.Logf("asked at %v, arrived by %v, said to have arrived at %v", before, arrived, at)
+	}
+	t.Error("frames are told with another time than that of their arrival")
+}
+
+// An interface of the same name that came instead is listened to.
+func TestSentryFindsTheInterfaceAgain(t *testing.T) {
+	c := newCable(t)
+	s := newSentry(t, c)
+	s.interval = 0
+	for range 2 {
+		c.raise(t, vip4)
+		asked(t, s, c.near, vip4, [6]byte{})
+		must(t, netlink.LinkDel(c.link(t)))
+		if err := s.Ask(c.near, vip4, [6]byte{}); err == nil {
+			t.Error("asked on an interface that is gone")
+		}
+		c.plug(t)
 	}
 }

@@ -77,7 +77,7 @@ func linkIndex(link string) (int, error) {
 // look takes three system calls and one short read, none of which waits for the kernel's network configuration lock.
 func (w *packetWire) look() (f face, err error) {
 	controlErr := w.raw.Control(func(fd uintptr) {
-		if err = w.sameName(int(fd)); err != nil {
+		if err = sameName(int(fd), w.index, w.link); err != nil {
 			return
 		}
 		if f.mac, err = hardwareAddr(int(fd)); err != nil {
@@ -92,19 +92,19 @@ func (w *packetWire) look() (f face, err error) {
 	return f, nil
 }
 
-// sameName checks that the interface of the socket still exists and has the name that was asked for.
-func (w *packetWire) sameName(fd int) error {
+// sameName checks that the interface with this index still exists and has the name that was asked for. fd is any socket.
+func sameName(fd, index int, link string) error {
 	r, err := unix.NewIfreq("")
 	if err != nil {
 		return os.NewSyscallError("ioctl", err)
 	}
-	r.SetUint32(uint32(w.index))
+	r.SetUint32(uint32(index))
 	switch err := unix.IoctlIfreq(fd, unix.SIOCGIFNAME, r); {
 	case errors.Is(err, unix.ENODEV):
 		return errGone
 	case err != nil:
 		return os.NewSyscallError("ioctl", err)
-	case r.Name() != w.link:
+	case r.Name() != link:
 		return errGone
 	}
 	return nil

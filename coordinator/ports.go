@@ -105,16 +105,20 @@ type Health interface {
 	Run(ctx context.Context, deliver func(plan.HealthJudged)) error
 }
 
-// Sentry asks single hosts on the LAN whether they are there, and hears who is.
+// Sentry asks single hosts on the LAN whether they are there, and hears who is. All but Run is called from one goroutine, and never waits.
 type Sentry interface {
-	// Run delivers, from several goroutines, what sentinel.Machine has to know. It ends with ctx (nil).
-	Run(ctx context.Context, deliver func(sentinel.Fact)) error
-	// Listen says on which links, instead of all earlier ones. It does not wait.
+	// Run keeps up to date what Witnesses returns. It ends with ctx (nil).
+	Run(ctx context.Context) error
+	// Listen says on which links, instead of all earlier ones.
 	Listen(links []string)
-	// Ask never waits. Listen, Ask and Witnesses are called from one goroutine.
+	// Ask asks once.
 	Ask(p sentinel.Probe) error
+	// Hear delivers what has arrived since it was last called, with when, in order.
+	Hear(deliver func(f sentinel.Fact, at time.Duration))
 	// Witnesses are the hosts, no members, that can tell this node whether it is cut off, as of now.
 	Witnesses() []sentinel.Host
+	// Close ends listening.
+	Close()
 }
 
 // Events tells what changes on this host.

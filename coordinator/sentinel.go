@@ -26,54 +26,45 @@ func (c *Coordinator) show(view *plan.View) {
 	c.watched <- view.Watched() // only this goroutine sends
 }
 
-// heardMost is how many frames may wait to be looked at. What finds no room is lost, as on any LAN.
-const heardMost = 1024
-
 // sentinelLane runs the sentinel. It shares nothing with the loop but the two channels, so probing never delays a check or an address, nor the reverse.
+// What is heard wakes nobody: it waits until the sentinel wants to look, which is when it asks, or sooner where somebody is missed.
 func (c *Coordinator) sentinelLane(ctx context.Context) error {
-	heard := make(chan sentinel.Fact, heardMost)
-	c.task(ctx, "sentry", func(ctx context.Context) error {
-		return c.ports.Sentry.Run(ctx, func(f sentinel.Fact) {
-			select {
-			case heard <- f:
-			default:
-			}
-		})
-	})
+	c.task(ctx, "witnesses", c.ports.Sentry.Run)
+	defer c.ports.Sentry.Close()
 	machine := sentinel.New(c.cfg.Plan.Fast)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		var view *sentinel.Viewed
 		select {
 		case v := <-c.watched:
-			c.look(machine, v)
-		case f := <-heard:
-			machine.Apply(f, c.ports.Now().Boot)
+			view = &v
 		case <-timer.C:
 		case <-ctx.Done():
 			return nil
 		}
-		for range len(heard) { // what is known is looked at before anything is concluded
-			machine.Apply(<-heard, c.ports.Now().Boot)
-		}
+		c.ports.Sentry.Hear(machine.Apply) // what is known is looked at before anything is concluded
 		now := c.ports.Now().Boot
+		if view != nil {
+			c.look(machine, *view, now)
+		}
 		actions, wake := machine.Decide(now)
 		for _, a := range actions {
 			c.carryOutFor(ctx, a)
 		}
-		timer.Reset(max(min(wake-now, time.Second), 0))
+		timer.Reset(max(min(wake-c.ports.Now().Boot, time.Second), 0))
 	}
 }
 
 // look tells the sentinel of a view.
-func (c *Coordinator) look(machine *sentinel.Machine, v sentinel.Viewed) {
+func (c *Coordinator) look(machine *sentinel.Machine, v sentinel.Viewed, now time.Duration) {
 	links := make([]string, len(v.Own))
 	for i, o := range v.Own {
 		links[i] = o.Link
 	}
 	c.ports.Sentry.Listen(links)
 	v.Witnesses = c.ports.Sentry.Witnesses()
-	machine.Apply(v, c.ports.Now().Boot)
+	machine.Apply(v, now)
 }
 
 // carryOutFor does what the sentinel wants: it asks by itself, the rest is for the loop.

@@ -13,7 +13,7 @@ const (
 	// chunkBytes is the most that one sendmsg carries: well under the default send buffer (208 KiB).
 	chunkBytes = 32 << 10
 	// ackBytes is more than one answer, with an error and its text, takes of the receive buffer (Linux 6.18 charges 832 bytes for
-	// it), which must hold those of a whole chunk: they are all queued before sendmsg returns.
+	// it), which must hold those of a whole chunk of refusals: they are all queued before sendmsg returns.
 	ackBytes = 2 << 10
 	// laneBuffer is the size of the receive buffer asked for.
 	laneBuffer = 1 << 20
@@ -23,8 +23,10 @@ const (
 type lane struct {
 	socket   *nl.NetlinkSocket
 	handle   *nl.SocketHandle // the same socket and its sequence number, for requests that the library carries out
+	port     uint32           // the kernel's name for the socket
 	messages int              // the most that one sendmsg carries
-	buffer   []byte
+	buffer   []byte           // for what is read
+	out      []byte           // the chunk
 }
 
 func openLane() (*lane, error) {
@@ -38,6 +40,10 @@ func openLane() (*lane, error) {
 		buffer: make([]byte, 16<<10),
 	}
 	fd := socket.GetFd()
+	if l.port, err = socket.GetPid(); err != nil {
+		socket.Close()
+		return nil, fmt.Errorf("get the port: %w", err)
+	}
 	size, err := growReceiveBuffer(fd, laneBuffer)
 	if err != nil {
 		socket.Close()
@@ -103,14 +109,18 @@ func (l *lane) exchange(requests []request, gate func() bool) []answer {
 
 // chunk serializes as many requests as one sendmsg may carry, at least one.
 func (l *lane) chunk(requests []request) (chunk []byte, n int) {
-	chunk = make([]byte, 0, chunkBytes)
+	chunk = l.out[:0]
+	last := 0
 	for ; n < min(len(requests), l.messages); n++ {
-		m := requests[n].serialize(l.handle.Seq + 1 + uint32(n))
-		if n > 0 && len(chunk)+len(m) > chunkBytes {
+		start := len(chunk)
+		longer := requests[n].appendTo(chunk, l.handle.Seq+1+uint32(n))
+		if n > 0 && len(longer) > chunkBytes {
 			break
 		}
-		chunk = append(chunk, m...)
+		chunk, last = longer, start
 	}
+	acknowledge(chunk[last:])
+	l.out = chunk
 	return chunk, n
 }
 
@@ -133,11 +143,12 @@ func (l *lane) send(chunk []byte, answers []answer) {
 	}
 }
 
-// receive reads the answers to the requests numbered from first. The kernel handles a chunk within sendmsg
-// (rtnetlink_rcv in net/core/rtnetlink.c), so all its answers are waiting here: one that is not will never come.
+// receive reads the answers to the requests numbered from first: the refusals, and that to the last one, which comes in any case. The kernel handles a
+// chunk in order and within sendmsg (rtnetlink_rcv in net/core/rtnetlink.c), so all its answers are waiting here: one that is not will never come, and what
+// was not refused by then was done.
 func (l *lane) receive(first uint32, answers []answer) error {
 	var overrun error
-	for pending := len(answers); pending > 0; {
+	for last := false; !last; {
 		var (
 			size int
 			from unix.Sockaddr
@@ -160,8 +171,16 @@ func (l *lane) receive(first uint32, answers []answer) error {
 			i := header.Seq - first // wraps as the sequence does; an answer to an earlier request becomes huge
 			if header.Type == unix.NLMSG_ERROR && i < uint32(len(answers)) && len(body) >= 4 {
 				answers[i].err = parseError(header.Flags, body)
-				pending--
+				last = last || i == uint32(len(answers)-1)
 			}
+		}
+	}
+	if overrun != nil {
+		return overrun // nobody knows which were refused
+	}
+	for i := range answers {
+		if answers[i].err == errUnsent {
+			answers[i].err = nil
 		}
 	}
 	return nil

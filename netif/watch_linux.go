@@ -2,17 +2,20 @@ package netif
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"time"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
 // Watch delivers changes of addresses and links as the kernel makes them, until the context ends, and then returns nil. An
-// address that lapses is one of them.
+// address that lapses is one of them. What [Kernel.Raise] did to an IPv4 address is not told: its caller knows, and a thousand addresses that are refreshed
+// three times a second would be three thousand messages a second to read.
 //
 // The first event is [Resync], as soon as Watch is subscribed, so that no change can fall between a reader's first reading and
 // its first event. Another follows whenever the kernel dropped events because they were not read in time. A refresh of an
@@ -21,7 +24,7 @@ import (
 // deliver is called from the goroutine of Watch, one event at a time and in the kernel's order; while it blocks, events pile up
 // in the socket.
 func (k *Kernel) Watch(ctx context.Context, deliver func(Event)) error {
-	s, err := subscribe(k.watchBuffer)
+	s, err := subscribe(k.watchBuffer, k.lane.port)
 	if err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
@@ -45,7 +48,8 @@ type subscription struct {
 	buffer []byte
 }
 
-func subscribe(receiveBuffer int) (*subscription, error) {
+// subscribe leaves out the additions that the socket with this port asked for.
+func subscribe(receiveBuffer int, own uint32) (*subscription, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
@@ -53,6 +57,9 @@ func subscribe(receiveBuffer int) (*subscription, error) {
 	file := os.NewFile(uintptr(fd), "netlink")
 	const groups = 1<<(unix.RTNLGRP_LINK-1) | 1<<(unix.RTNLGRP_IPV4_IFADDR-1) | 1<<(unix.RTNLGRP_IPV6_IFADDR-1)
 	_, err = growReceiveBuffer(fd, receiveBuffer)
+	if err == nil {
+		err = ignore(fd, own)
+	}
 	if err == nil {
 		err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups})
 	}
@@ -65,6 +72,38 @@ func subscribe(receiveBuffer int) (*subscription, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// ignore has the kernel throw away what tells of an IPv4 address that the socket with this port has added or refreshed: rtmsg_ifa in net/ipv4/devinet.c puts
+// the port into the header. (inet6_ifa_notify in net/ipv6/addrconf.c does not.)
+func ignore(fd int, port uint32) error {
+	const kind, sender = 4, 12 // where struct nlmsghdr has them
+	program, err := bpf.Assemble([]bpf.Instruction{
+		bpf.LoadAbsolute{Off: kind, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(networkOrder16(unix.RTM_NEWADDR)), SkipTrue: 3},
+		bpf.LoadAbsolute{Off: sender, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: networkOrder32(port), SkipTrue: 1},
+		bpf.RetConstant{Val: 0},
+		bpf.RetConstant{Val: 1<<32 - 1},
+	})
+	if err != nil {
+		return fmt.Errorf("assemble filter: %w", err)
+	}
+	filter := make([]unix.SockFilter, len(program))
+	for i, p := range program {
+		filter[i] = unix.SockFilter{Code: p.Op, Jt: p.Jt, Jf: p.Jf, K: p.K}
+	}
+	err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
+	return os.NewSyscallError("setsockopt SO_ATTACH_FILTER", err)
+}
+
+// A filter reads numbers in network order, netlink writes them in the machine's.
+func networkOrder16(n uint16) uint16 {
+	return binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, n))
+}
+
+func networkOrder32(n uint32) uint32 {
+	return binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, n))
 }
 
 // drain reads datagrams until none is left, and waits for the first when told to. It stops at the first error of the socket:
@@ -186,9 +225,9 @@ func (t *table) applyAddress(kind uint16, a observed) (Event, bool) {
 		return Event{}, false
 	}
 	ours, known := t.addresses[a.key]
-	if kind == unix.RTM_DELADDR {
+	if kind == unix.RTM_DELADDR { // known or not: additions of our own are not told
 		delete(t.addresses, a.key)
-		return Event{Kind: AddressDeleted, Address: a.present(link.Name)}, known
+		return Event{Kind: AddressDeleted, Address: a.present(link.Name)}, true
 	}
 	t.addresses[a.key] = a.ours
 	return Event{Kind: AddressAdded, Address: a.present(link.Name)}, !known || ours != a.ours

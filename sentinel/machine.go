@@ -21,6 +21,7 @@ const (
 	backoffMost  = time.Minute
 	evictEvery   = 5 * time.Second         // evictions of one guard, except of those that died together [F11]
 	patience     = 1500 * time.Millisecond // how long a challenge may stand without what its eviction needs, after the grace
+	hearings     = 8                       // how often somebody who is missed is listened for between two questions
 	repeat       = 100 * time.Millisecond  // before an order is given again that nothing came of
 	streakMost   = 8                       // answers of a witness that are counted
 	unaskedMost  = 10 * time.Second        // after that, those who do not ask have other reasons
@@ -104,7 +105,7 @@ func New(cfg Config) *Machine {
 	}
 }
 
-// Apply folds a fact that became known at now. Call Decide after it.
+// Apply folds a fact of the instant now. Facts come in the order of their instants; call Decide after those that are known.
 func (m *Machine) Apply(f Fact, now time.Duration) {
 	switch f := f.(type) {
 	case Viewed:
@@ -334,11 +335,14 @@ func (d *decision) ask(l *link) {
 			d.wake = min(d.wake, d.now+1)
 		}
 		t.asked, t.open = d.now, true
-		if t.due += pace; t.due <= d.now {
+		if t.due = beat(t.due+pace, pace); t.due <= d.now {
 			t.due = beat(d.now+pace, pace)
 		}
 		d.at(t.due)
 		d.do(p)
+	}
+	if fast {
+		d.wake = min(d.wake, d.now+d.m.cfg.Interval/hearings)
 	}
 }
 

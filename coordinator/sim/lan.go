@@ -52,17 +52,30 @@ func (p *process) show() {
 		v := *p.watched
 		p.watched = nil
 		v.Witnesses = []sentinel.Host{{Link: linkName, Addr: gatewayAddr}}
-		p.observe(v)
+		p.observe(&v)
 	})
 }
 
-// observe hands the sentinel a fact and lets it decide.
-func (p *process) observe(f sentinel.Fact) {
+// heard is something that arrived and waits to be looked at.
+type heard struct {
+	fact sentinel.Fact
+	at   time.Duration // boot time
+}
+
+// hear is what the kernel does with a frame, also while the process does not run.
+func (p *process) hear(f sentinel.Fact) { p.heard = append(p.heard, heard{f, p.n.bootTime()}) }
+
+// observe is a turn of coordinator.Coordinator.sentinelLane: the sentinel hears what waits, is told of a view, and decides.
+func (p *process) observe(v *sentinel.Viewed) {
 	if p.sentinel == nil {
 		return
 	}
-	if f != nil {
-		p.sentinel.Apply(f, p.n.bootTime())
+	for _, h := range p.heard {
+		p.sentinel.Apply(h.fact, h.at)
+	}
+	p.heard = p.heard[:0]
+	if v != nil {
+		p.sentinel.Apply(*v, p.n.bootTime())
 	}
 	actions, wake := p.sentinel.Decide(p.n.bootTime())
 	for _, a := range actions {
@@ -94,7 +107,7 @@ func (p *process) observe(f sentinel.Fact) {
 func (p *process) askFor(a sentinel.Probe) {
 	w, n := p.n.w, p.n
 	answer := func(from *node, mac sentinel.MAC) {
-		w.frame(from, n, p, func() { p.observe(sentinel.Answered{Host: a.Host, MAC: mac}) })
+		w.frame(from, n, nil, func() { p.hear(sentinel.Answered{Host: a.Host, MAC: mac}) })
 	}
 	if a.Addr == gatewayAddr {
 		w.frame(n, nil, nil, func() { answer(nil, sentinel.MAC{254}) })
@@ -109,8 +122,7 @@ func (p *process) askFor(a sentinel.Probe) {
 				if o.kernel.up>>i&1 != 0 && slotAddress(i).Prefix.Addr() == a.Addr {
 					answer(o, o.mac())
 					if o.proc != nil && a.MAC != (sentinel.MAC{}) {
-						q := o.proc
-						w.after(0, q, func() { q.observe(sentinel.Questioned{Link: linkName, MAC: n.mac(), Sure: true}) })
+						o.proc.hear(sentinel.Questioned{Link: linkName, MAC: n.mac(), Sure: true})
 					}
 				}
 			}

@@ -86,6 +86,7 @@ type process struct {
 	sentinel *sentinel.Machine // nil: strict mode
 	shown    int               // version of the view that it knows, or that is on its way to it
 	watched  *sentinel.Viewed  // that one
+	heard    []heard           // what has arrived from the LAN and was not looked at yet
 	deciding time.Duration     // when the last of its decisions arrives
 	guarding time.Duration     // when it is to decide next
 }
