@@ -208,7 +208,7 @@ func (c *Coordinator) loop(leave, work context.Context, view *plan.View) error {
 		if now.Boot > limit {
 			return errors.New("handing over took too long")
 		}
-		rest := min(max(wake-now.Boot, 0), turnEvery)
+		rest := min(max(wake-now.Boot, 0), turnEvery-now.Boot%turnEvery) // at instants that the sentinel shares: one waking for both
 		due = now.Boot + rest
 		timer.Reset(rest)
 	}
