@@ -195,9 +195,9 @@ func TestLeavingABridgeIsNoDeletion(t *testing.T) {
 
 // The receive buffer overflows while deliver blocks: Watch says so, once it is up to date again, and goes on.
 func TestLostEvents(t *testing.T) {
-	b := newBed(t) // not in parallel: the small buffer is no match for what other tests do
+	b := newBed(t)                         // not in parallel: the small buffer is no match for what other tests do
 	watched, k := b.open(nil), b.open(nil) // a Kernel is not told what it raised itself
-	watched.watchBuffer = 8 << 10 // a score of events
+	watched.watchBuffer = 8 << 10          // a score of events
 	w := watcher{b, make(chan Event, 10_000)}
 	resume := make(chan struct{})
 	b.startWatch(watched, func(e Event) {

@@ -13,7 +13,8 @@
 //
 // When Config.Misses questions in a row went unanswered, and meanwhile another host on the same interface answered as many but the first: a witness, that is
 // the gateway, a configured host, or a VIP of another member. An answer with another hardware address than the ward's is not the ward's: it may be a
-// proxy [F10]. A question counts as lost only if this process ran all along: one that was late itself has proved nothing.
+// proxy [F10]. A question counts as lost only if this process ran all along: one that was late itself has proved nothing. Who runs a Machine applies all that has
+// arrived before each Decide, with the instants of arrival, and need not look sooner than Decide asks for.
 //
 // # What follows?
 //
