@@ -56,6 +56,7 @@ const (
 	Hold = 3 * time.Second
 	Wait = 4610 * time.Millisecond // W
 	Late = 1250 * time.Millisecond // how late the kernel may end an address
+	Set  = 300 * time.Millisecond  // T: how long after a check was sent addresses may be set on it
 )
 
 // healLimit is how long two hosts may answer after a cut has healed, in fast mode.
