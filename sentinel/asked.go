@@ -25,7 +25,8 @@ func (l *link) strangers(now time.Duration) bool {
 // unasked decides whether this node's guards may have stopped hearing it [F4]. That it hears somebody proves little, for its port may come and go between
 // their questions, or the LAN may have fallen apart: what the guards go by are their own questions, and those that reached this node were answered. It
 // counts from when they asked before, or from when they should have begun, where they have ever asked; and not for ever, for they may have reasons that this
-// node does not know. It is told before the quarantine is over, so that a check has time to answer.
+// node does not know. When all members have lost their registrations there are no guards; those that are back have
+// 172 ms by default to ask twice, half of what an eviction takes them. It is told before the quarantine is over, so that a check has time to answer.
 func (d *decision) unasked(l *link) {
 	m := d.m
 	i := slices.IndexFunc(m.view.Own, func(o Own) bool { return o.Link == l.name && o.Fast })
@@ -33,13 +34,15 @@ func (d *decision) unasked(l *link) {
 		l.unasked = false
 		return
 	}
-	due := max(l.asked, m.view.Own[i].Since+settled) + m.cfg.quarantine() - m.cfg.Unasked()
+	due := max(l.asked, m.view.Own[i].Since+settled, m.guarded-m.cfg.Unasked()) + m.cfg.quarantine() - m.cfg.Unasked()
 	switch {
 	case l.asked == 0 || d.at(due+unaskedMost):
 		l.unasked = false
 	case m.late > 0 && d.now-m.late < m.cfg.Interval: // what was asked meanwhile may not have been read yet
 		d.at(m.late + m.cfg.Interval)
 	default:
-		l.unasked = d.at(due)
+		if l.unasked = d.at(due); l.unasked { // a question ends it
+			d.at(d.now + m.cfg.Interval/hearings)
+		}
 	}
 }

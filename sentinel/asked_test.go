@@ -57,6 +57,28 @@ func TestWhoIsNotGuardedIsNotUnasked(t *testing.T) {
 	}
 }
 
+// All registrations ended at once, as when etcd loses its leases: the guards stop asking, and begin again when they are back.
+func TestGuardsThatAreBackHaveTimeToAsk(t *testing.T) {
+	ready := func(l *lan, is bool) {
+		for i := range l.view.Members {
+			l.view.Members[i].Ready = is
+		}
+		l.observe()
+	}
+	l := start(t, usual, 3, true).settle().question(time.Second)
+	ready(l, false)
+	l.run(300 * ms)
+	ready(l, true)
+	l.run(20 * ms)
+	l.question(time.Second)
+	l.want(unasked, 0)
+	ready(l, false)
+	l.run(300 * ms)
+	ready(l, true)
+	l.run(100 * ms) // 73 before the VIPs would go
+	l.want(unasked, 1)
+}
+
 // F4: a member that guards others asks this node as a witness, as often as guards do.
 func TestMemberThatIsNoGuardIsNoneByAsking(t *testing.T) {
 	l := start(t, usual, 4, true).settle().question(time.Second) // of a, b and c are the guards

@@ -40,6 +40,7 @@ type Machine struct {
 	arranged bool
 	settles  time.Duration // when a claim becomes settled
 	guards   []string      // who guard this node, by the ring
+	guarded  time.Duration // since when there are any
 
 	backoff map[string]backoff
 	mine    map[Ref]int64         // this node's challenges that were seen to stand, by revision
@@ -335,8 +336,8 @@ func (d *decision) ask(l *link) {
 			d.wake = min(d.wake, d.now+1)
 		}
 		t.asked, t.open = d.now, true
-		if t.due = beat(t.due+pace, pace); t.due <= d.now {
-			t.due = beat(d.now+pace, pace)
+		if t.due = beat(t.due+pace/2, pace); t.due <= d.now {
+			t.due = beat(d.now+pace/2, pace)
 		}
 		d.at(t.due)
 		d.do(p)

@@ -36,7 +36,10 @@ func guards(ring []string, owner string) []string {
 func (m *Machine) arrange(now time.Duration) {
 	m.arranged, m.settles = true, never
 	ring := m.view.ring()
-	m.guards = guards(ring, m.view.Me.Node)
+	nobody := len(m.guards) == 0
+	if m.guards = guards(ring, m.view.Me.Node); nobody && len(m.guards) > 0 {
+		m.guarded = now
+	}
 	chosen := map[string]map[key]*target{}
 	at := func(link string) map[key]*target {
 		if chosen[link] == nil {
